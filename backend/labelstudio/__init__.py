@@ -1,0 +1,1 @@
+"""Label Studio's language, both ways: labelling configurations, contexts, regions, images."""

@@ -1,0 +1,1 @@
+"""Evaluation, distillation and fine-tuning. Stands beside the server."""

@@ -1,0 +1,38 @@
+"""What runs a model: one small protocol. Arrays go in and out, so that nobody else needs to know torch or OpenVINO."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 2, 3
+"""Token labels beside 0 and 1 of a click, as in SAM's prompt encoder."""
+
+Floats = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """An encoder and a decoder, ready to run; safe to call from many threads at once."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever an embedding would: hash of the encoder's weights, the engine, its precision."""
+
+    @property
+    def version(self) -> str:
+        """What answers name as model_version: the weights' name and the first digits of their hash."""
+
+    def encode(self, canvas: Floats) -> Floats:
+        """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
+
+    def decode(
+        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """B prompts of N tokens each on one embedding -> logits B x 4 x 256 x 256 and predicted IoUs B x 4.
+
+        coordinates: B x N x 2 in canvas pixels. labels: B x N of 0, 1 (clicks), 2, 3 (a box's corners), -1 (padding,
+        which SAM wants once behind clicks without a box). low_res: B x 1 x 256 x 256, logits of the round before.
+        Mask 0 is SAM's single mask, 1 to 3 are the whole, part and subpart of an ambiguous prompt.
+        """

@@ -1,0 +1,98 @@
+"""Pixels to an embedding, prompts to masks. Stateless: all that is known comes with the call."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Engine, Floats
+from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE, Frame, canvas_of, mask_at_full_size
+from backend.segmentation.prompts import POSITIVE, Prompt
+from backend.segmentation.selection import SINGLE_MASK, stability_score, without_specks
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What the encoder saw: features 256 x 64 x 64, and how the image lies on the canvas."""
+
+    features: Floats
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """One object: bool height x width of the original image, and how sure the model is, from 0 to 1."""
+
+    pixels: NDArray[np.bool_]
+    score: float
+
+
+def encode(engine: Engine, pixels: NDArray[np.uint8]) -> Embedding:
+    """RGB uint8 H x W x 3 -> its embedding."""
+    return Embedding(engine.encode(canvas_of(pixels)), Frame(pixels.shape[1], pixels.shape[0]))
+
+
+def decode(
+    engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], smallest_share: float = 0.0
+) -> list[Mask]:
+    """One mask per prompt, in order. Prompts of one shape share a batch; none is padded, so none changes another.
+
+    smallest_share: parts of a mask below this share of its area are left out, unless a click is in them.
+    """
+    batches: dict[tuple[bool, tuple[int, ...]], list[int]] = defaultdict(list)
+    for index, prompt in enumerate(prompts):
+        batches[prompt.box is not None, tuple(rounds_of(prompt))].append(index)
+    masks: dict[int, Mask] = {}
+    for indices in batches.values():
+        logits = low_res_logits(engine, embedding, [prompts[index] for index in indices])
+        for index, one in zip(indices, logits, strict=True):
+            masks[index] = _finished(one, embedding.frame, prompts[index], smallest_share)
+    return [masks[index] for index in range(len(prompts))]
+
+
+def rounds_of(prompt: Prompt) -> list[int]:
+    """How many clicks the decoder sees in each round of the replay: it was trained to see its own last answer.
+
+    A box comes first, alone; clicks follow one by one. Without a box the first round needs a positive click.
+    """
+    first = 0 if prompt.box else prompt.labels.index(POSITIVE) + 1 if POSITIVE in prompt.labels else len(prompt.labels)
+    return list(range(first, len(prompt.points) + 1))
+
+
+def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt]) -> Floats:
+    """Logits B x 256 x 256 of prompts of one shape: the rounds of the replay, each with the logits of the one before."""
+    logits: Floats | None = None
+    for clicks in rounds_of(prompts[0]):
+        tokens = [_tokens(prompt, clicks, embedding.frame) for prompt in prompts]
+        coordinates = np.array([coordinate for coordinate, _ in tokens], np.float32)
+        labels = np.array([label for _, label in tokens], np.int64)
+        made, _ = engine.decode(embedding.features, coordinates, labels, logits)
+        logits = made[:, SINGLE_MASK : SINGLE_MASK + 1]
+    assert logits is not None, "a prompt has at least one round"
+    return logits[:, 0]
+
+
+def _tokens(prompt: Prompt, clicks: int, frame: Frame) -> tuple[list[tuple[float, float]], list[int]]:
+    """Coordinates on the canvas and labels as SAM's prompt encoder orders them: clicks, then the box or the padding."""
+    points = [frame.to_canvas(point) for point in prompt.points[:clicks]]
+    labels = list(prompt.labels[:clicks])
+    if prompt.box is None:
+        return [*points, (0.0, 0.0)], [*labels, PADDING]
+    corners = [frame.to_canvas(prompt.box[:2]), frame.to_canvas(prompt.box[2:])]
+    return [*points, *corners], [*labels, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+
+
+def _finished(logits: Floats, frame: Frame, prompt: Prompt, smallest_share: float) -> Mask:
+    """The mask at the image's size, cleaned, with its score. Only what lies on the image counts."""
+    cell = SIDE / LOW_RES_SIDE
+    width, height = (int(np.ceil(side / cell)) for side in frame.scaled)
+    seen = logits.copy()
+    if smallest_share:
+        clicks = [frame.to_canvas(point) for point, label in zip(prompt.points, prompt.labels, strict=True) if label]
+        cells = (np.array(clicks).reshape(-1, 2) / cell).astype(np.intp).clip(0, (width - 1, height - 1))
+        seen[:height, :width] = without_specks(seen[:height, :width], smallest_share, cells)
+    return Mask(mask_at_full_size(seen, frame), stability_score(seen[:height, :width]))

@@ -1,0 +1,68 @@
+"""From an image to the network's canvas and back: SAM's preprocessing (segment_anything/utils/transforms.py).
+
+The longest side becomes 1024, bilinear and antialiased on uint8; pixels are normalised; the rest of the
+1024x1024 canvas, right and below, is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.segmentation.prompts import Point
+
+SIDE = 1024
+LOW_RES_SIDE = 256
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+STD = np.array([58.395, 57.12, 57.375], np.float32)
+VERSION = "longest1024-pil"
+"""Names this preprocessing in cache keys: an embedding made with another one is not the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How an image of `width` x `height` pixels lies on the canvas: at its top left corner, scaled."""
+
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        return SIDE / max(self.width, self.height)
+
+    @property
+    def scaled(self) -> tuple[int, int]:
+        """Width and height on the canvas, in whole pixels, at least 1."""
+        return max(1, int(self.width * self.scale + 0.5)), max(1, int(self.height * self.scale + 0.5))
+
+    def to_canvas(self, point: Point) -> Point:
+        """A point of the image, in canvas coordinates. Nothing is rounded."""
+        width, height = self.scaled
+        return point[0] * width / self.width, point[1] * height / self.height
+
+
+def canvas_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """RGB uint8 H x W x 3 -> the encoder's input, float32 1 x 3 x 1024 x 1024."""
+    frame = Frame(pixels.shape[1], pixels.shape[0])
+    width, height = frame.scaled
+    if (width, height) != (frame.width, frame.height):
+        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+    canvas = np.zeros((1, 3, SIDE, SIDE), np.float32)
+    canvas[0, :, :height, :width] = ((pixels - MEAN) / STD).transpose(2, 0, 1)
+    return canvas
+
+
+def mask_at_full_size(low_res: NDArray[np.float32], frame: Frame) -> NDArray[np.bool_]:
+    """Low-res logits 256 x 256 -> bool height x width: bilinear to the canvas, cropped, bilinear to the image, above 0.
+
+    The two steps are SAM's own (`Sam.postprocess_masks`); OpenCV's linear resize is torch's bilinear without
+    aligned corners.
+    """
+    width, height = frame.scaled
+    canvas = cv2.resize(low_res, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)[:height, :width]
+    full = cv2.resize(canvas, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full > 0, np.bool_)

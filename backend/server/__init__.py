@@ -1,0 +1,1 @@
+"""HTTP: routes, doors (auth, limits), eyes (logs, metrics). Thin."""
