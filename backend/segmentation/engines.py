@@ -1,4 +1,4 @@
-"""What runs a model: one small protocol. Arrays go in and out, so that nobody else needs to know torch or OpenVINO."""
+"""What runs a model: a small protocol. Arrays go in and out: nobody else needs to know torch or OpenVINO."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ def encode(engine: Engine, pixels: NDArray[np.uint8]) -> Embedding:
     return Embedding(engine.encode(canvas_of(pixels)), Frame(pixels.shape[1], pixels.shape[0]))
 
 
-def decode(
-    engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], smallest_share: float = 0.0
-) -> list[Mask]:
+def decode(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], smallest_share: float = 0.0) -> list[Mask]:
     """One mask per prompt, in order. Prompts of one shape share a batch; none is padded, so none changes another.
 
     smallest_share: parts of a mask below this share of its area are left out, unless a click is in them.
