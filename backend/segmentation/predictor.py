@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Engine, Floats
-from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE, Frame, canvas_of, mask_at_full_size
+from backend.segmentation.preprocess import CELL, Frame, canvas_of, mask_at_full_size
 from backend.segmentation.prompts import POSITIVE, Prompt
 from backend.segmentation.selection import SINGLE_MASK, stability_score, without_specks
 
@@ -62,7 +62,7 @@ def rounds_of(prompt: Prompt) -> list[int]:
 
 
 def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt]) -> Floats:
-    """Logits B x 256 x 256 of prompts of one shape: the rounds of the replay, each with the logits of the one before."""
+    """Logits B x 256 x 256 of prompts of one shape: the replay, round by round, each with the logits of the last."""
     logits: Floats | None = None
     for clicks in rounds_of(prompts[0]):
         tokens = [_tokens(prompt, clicks, embedding.frame) for prompt in prompts]
@@ -86,11 +86,10 @@ def _tokens(prompt: Prompt, clicks: int, frame: Frame) -> tuple[list[tuple[float
 
 def _finished(logits: Floats, frame: Frame, prompt: Prompt, smallest_share: float) -> Mask:
     """The mask at the image's size, cleaned, with its score. Only what lies on the image counts."""
-    cell = SIDE / LOW_RES_SIDE
-    width, height = (int(np.ceil(side / cell)) for side in frame.scaled)
+    width, height = (-(-side // CELL) for side in frame.scaled)
     seen = logits.copy()
     if smallest_share:
         clicks = [frame.to_canvas(point) for point, label in zip(prompt.points, prompt.labels, strict=True) if label]
-        cells = (np.array(clicks).reshape(-1, 2) / cell).astype(np.intp).clip(0, (width - 1, height - 1))
+        cells = (np.array(clicks).reshape(-1, 2) / CELL).astype(np.intp).clip(0, (width - 1, height - 1))
         seen[:height, :width] = without_specks(seen[:height, :width], smallest_share, cells)
     return Mask(mask_at_full_size(seen, frame), stability_score(seen[:height, :width]))

@@ -1,0 +1,82 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from backend.segmentation.embeddings import EmbeddingCache
+from backend.segmentation.predictor import Embedding
+from backend.segmentation.preprocess import Frame
+
+
+def embedding(value: float = 0.0) -> Embedding:
+    return Embedding(np.full((256, 64, 64), value, np.float32), Frame(8, 8))
+
+
+SIZE = embedding().features.nbytes
+
+
+def test_what_is_known_is_not_computed_again() -> None:
+    cache = EmbeddingCache(10 * SIZE)
+    first = cache.get("a", embedding)
+    assert cache.get("a", lambda: pytest.fail("computed twice")) is first
+    assert (cache.figures.hits, cache.figures.misses, cache.figures.entries) == (1, 1, 1)
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = EmbeddingCache(2 * SIZE)
+    for key in "aba":
+        cache.get(key, embedding)
+    cache.get("c", embedding)
+    cache.get("a", lambda: pytest.fail("a was used last"))
+    assert cache.get("b", lambda: embedding(7)).features[0, 0, 0] == 7
+    assert cache.figures.evictions == 2
+    assert cache.figures.bytes == 2 * SIZE
+
+
+def test_the_newest_is_kept_whatever_the_limit() -> None:
+    cache = EmbeddingCache(1)
+    cache.get("a", embedding)
+    cache.get("b", embedding)
+    assert cache.figures.entries == 1
+    cache.get("b", lambda: pytest.fail("b is the newest"))
+
+
+def test_one_computation_however_many_ask() -> None:
+    cache = EmbeddingCache(10 * SIZE)
+    all_ask, computed = threading.Barrier(8), []
+
+    def compute() -> Embedding:
+        computed.append(threading.get_ident())
+        return embedding(3)
+
+    def ask(_: int) -> Embedding:
+        all_ask.wait()
+        return cache.get("a", compute)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert len(computed) == 1
+    assert all(answer is answers[0] for answer in answers)
+
+
+def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+    cache = EmbeddingCache(10 * SIZE)
+    waiting, fail_now = threading.Event(), threading.Event()
+
+    def fail() -> Embedding:
+        waiting.set()
+        fail_now.wait(10)
+        raise OSError("no such image")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get, "a", fail)
+        waiting.wait(10)
+        second = pool.submit(cache.get, "a", lambda: pytest.fail("the first one computes"))
+        while cache.figures.hits == 0:
+            pass
+        fail_now.set()
+        for asked in (first, second):
+            with pytest.raises(OSError, match="no such image"):
+                asked.result(10)
+    assert cache.get("a", embedding).features.shape == (256, 64, 64)

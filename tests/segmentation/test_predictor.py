@@ -1,0 +1,118 @@
+"""The rounds of the replay and the batches, seen through an engine that draws what it is asked for."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from backend.segmentation.predictor import decode, encode, rounds_of
+from backend.segmentation.preprocess import LOW_RES_SIDE
+from backend.segmentation.prompts import Prompt
+
+ROWS, COLUMNS = np.mgrid[:LOW_RES_SIDE, :LOW_RES_SIDE] * 4.0 + 2
+
+
+@dataclass
+class DrawingEngine:
+    """Boxes come back filled, positive clicks as discs of radius 40, negative ones as holes of radius 20."""
+
+    identity: str = "drawing"
+    version: str = "drawing-1"
+    asked: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
+
+    def encode(self, canvas: np.ndarray) -> np.ndarray:
+        return np.full((256, 64, 64), canvas.mean(), np.float32)
+
+    def decode(self, embedding, coordinates, labels, low_res):
+        self.asked.append((coordinates, labels, low_res is not None))
+        logits = np.full((len(labels), 4, LOW_RES_SIDE, LOW_RES_SIDE), -8.0, np.float32)
+        for image, places, kinds in zip(logits, coordinates, labels, strict=True):
+            for (x, y), kind in zip(places, kinds, strict=True):
+                if kind in (0, 1):
+                    image[:, np.hypot(COLUMNS - x, ROWS - y) < (40 if kind else 20)] = 8.0 if kind else -8.0
+            if 2 in kinds:
+                (x0, y0), (x1, y1) = places[kinds == 2][0], places[kinds == 3][0]
+                image[:, (x0 <= COLUMNS) & (x1 >= COLUMNS) & (y0 <= ROWS) & (y1 >= ROWS)] = 8.0
+        return logits, np.ones((len(labels), 4), np.float32)
+
+
+@pytest.fixture
+def engine() -> DrawingEngine:
+    return DrawingEngine()
+
+
+def embedded(engine: DrawingEngine, width: int = 512, height: int = 256):
+    return encode(engine, np.zeros((height, width, 3), np.uint8))
+
+
+def test_an_embedding_knows_its_image(engine: DrawingEngine) -> None:
+    embedding = embedded(engine)
+    assert embedding.features.shape == (256, 64, 64)
+    assert (embedding.frame.width, embedding.frame.height) == (512, 256)
+
+
+def test_a_click_is_scaled_to_the_canvas_and_its_mask_back(engine: DrawingEngine) -> None:
+    (mask,) = decode(engine, embedded(engine), [Prompt(((100.25, 80.5),), (1,))])
+    coordinates, labels, _ = engine.asked[0]
+    np.testing.assert_allclose(coordinates[0, 0], (200.5, 161.0))
+    assert labels.tolist() == [[1, -1]]
+    assert mask.pixels.shape == (256, 512)
+    ys, xs = np.nonzero(mask.pixels)
+    assert (xs.mean(), ys.mean()) == pytest.approx((100.25, 80.5), abs=1)
+    assert len(xs) == pytest.approx(np.pi * 20**2, rel=0.05)
+    assert mask.score == 1.0
+
+
+def test_clicks_are_replayed_with_the_last_low_res_mask(engine: DrawingEngine) -> None:
+    decode(engine, embedded(engine), [Prompt(((10.0, 10.0), (30.0, 10.0), (20.0, 30.0)), (1, 1, 0))])
+    assert [(labels.tolist()[0], fed_back) for _, labels, fed_back in engine.asked] == [
+        ([1, -1], False),
+        ([1, 1, -1], True),
+        ([1, 1, 0, -1], True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rounds"),
+    [
+        (Prompt(((1.0, 1.0),), (1,)), [1]),
+        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1)), [2]),
+        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 0)), [2]),
+        (Prompt(box=(0.0, 0.0, 1.0, 1.0)), [0]),
+        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1), (0.0, 0.0, 3.0, 3.0)), [0, 1, 2]),
+    ],
+)
+def test_a_replay_begins_where_there_is_something_to_find(prompt: Prompt, rounds: list[int]) -> None:
+    assert rounds_of(prompt) == rounds
+
+
+def test_many_objects_share_batches_and_keep_their_order(engine: DrawingEngine) -> None:
+    prompts = [
+        Prompt(box=(10.0, 10.0, 50.0, 50.0)),
+        Prompt(((300.0, 100.0),), (1,)),
+        Prompt(box=(100.0, 20.0, 140.0, 220.0)),
+        Prompt(((400.0, 200.0),), (1,)),
+    ]
+    together = decode(engine, embedded(engine), prompts)
+    assert len(engine.asked) == 2
+    for prompt, mask in zip(prompts, together, strict=True):
+        (alone,) = decode(engine, embedded(engine), [prompt])
+        np.testing.assert_array_equal(mask.pixels, alone.pixels)
+
+
+def test_a_mask_off_the_image_is_empty_and_scores_nothing(engine: DrawingEngine) -> None:
+    (mask,) = decode(engine, embedded(engine), [Prompt(((100.0, 400.0),), (1,))])
+    assert not mask.pixels.any()
+    assert mask.score == 0.0
+
+
+def test_specks_go_unless_they_were_clicked(engine: DrawingEngine) -> None:
+    box = (10.0, 10.0, 300.0, 240.0)
+    clicked = Prompt(((400.0, 100.0),), (1,), box)
+    (kept,) = decode(engine, embedded(engine), [clicked], smallest_share=0.1)
+    assert kept.pixels[100, 400]
+    assert kept.pixels[100, 100]
+
+
+def test_no_prompts_give_no_masks(engine: DrawingEngine) -> None:
+    assert decode(engine, embedded(engine), []) == []
