@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     model_dir: Path = Field(CACHE_FOLDER, description="Folder for what is downloaded and remembered; must be writable.")
     edgesam_weights: str = Field(
         "edgesam" if OWN_WEIGHTS.exists() else "mobile_sam",
-        description="A name of `python -m backend weights list`, or the path of a .pth, .safetensors or TorchScript file.",
+        description="A name of `python -m backend weights list`, or a .pth, .safetensors or TorchScript file.",
     )
     edgesam_accept_licence: bool = Field(
         False, description="Says that you accept the licence of weights that ask for it (EdgeSAM's published ones)."
