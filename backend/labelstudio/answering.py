@@ -1,0 +1,111 @@
+"""A /predict body -> predictions: what the labelling configuration, the context, the image and the model say together."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from backend.labelstudio.context import Ask, asks_of, prompt_of
+from backend.labelstudio.images import ImageLoader, pixels_of
+from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.regions import prediction_of, results_of
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.segmentation import predictor, preprocess
+from backend.segmentation.embeddings import EmbeddingCache
+from backend.segmentation.engines import Engine
+from backend.segmentation.predictor import Embedding
+
+__all__ = ["Segmenter", "Unanswerable", "answer"]
+
+log = structlog.get_logger()
+
+
+def _unobserved(phase: str, seconds: float) -> None:
+    """Nobody measures."""
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What answering needs, made once per process.
+
+    engine: the model, ready to run; may block until its weights are loaded; may raise.
+    images, embeddings: where bytes come from, and where embeddings are kept.
+    smallest_share: parts of a mask below this share of its area are left out (`predictor.decode`).
+    observe: told how many seconds a phase took: "image" (its bytes), "encode" (decoding the picture and the encoder,
+    only where the embedding was not known), "decode" (the masks) and "answer" (the regions).
+    """
+
+    engine: Callable[[], Engine]
+    images: ImageLoader
+    embeddings: EmbeddingCache
+    smallest_share: float = 0.0
+    observe: Callable[[str, float], None] = _unobserved
+
+
+def answer(
+    segmenter: Segmenter, tasks: Sequence[Mapping[str, Any]], label_config: str, context: Mapping[str, Any] | None
+) -> list[dict[str, Any] | list[Any]]:
+    """One entry per task, in order.
+
+    Without a context an empty list, which Label Studio does not store; with one a prediction, whose result is empty
+    where the context asks for nothing (only negative clicks) or the model finds nothing.
+
+    Raises Unanswerable where the configuration, the context or an image does not allow an answer.
+    """
+    if not context:
+        return [[] for _ in tasks]
+    interface = interface_of(label_config)
+    return [_prediction(segmenter, task, interface, context) for task in tasks]
+
+
+def _prediction(
+    segmenter: Segmenter, task: Mapping[str, Any], interface: Interface, context: Mapping[str, Any]
+) -> dict[str, Any]:
+    asks = asks_of(context, task, interface)
+    brushes = [interface.brush_for(ask.to_name, ask.labels) for ask in asks]
+    engine = segmenter.engine()
+    by_image: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for index, ask in enumerate(asks):
+        by_image[ask.to_name, ask.item_index].append(index)
+    results: list[list[dict[str, Any]]] = [[] for _ in asks]
+    for (to_name, item_index), indices in by_image.items():
+        address = interface.address_of(to_name, item_index, task)
+        embedding = _embedding(segmenter, engine, address, task)
+        masks = _masks(segmenter, engine, embedding, [asks[index] for index in indices])
+        with _phase(segmenter, "answer"):
+            for index, mask in zip(indices, masks, strict=True):
+                results[index] = results_of(asks[index], brushes[index], mask)
+    return prediction_of([result for of_one in results for result in of_one], engine.version)
+
+
+def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any]) -> Embedding:
+    """The image's embedding: known under the hash of its bytes, the engine and the preprocessing, or made now."""
+    with _phase(segmenter, "image"):
+        data = segmenter.images.load(address, task)
+        key = f"{hashlib.sha256(data).hexdigest()}:{engine.identity}:{preprocess.VERSION}"
+
+    def encode() -> Embedding:
+        with _phase(segmenter, "encode"):
+            return predictor.encode(engine, pixels_of(data, segmenter.images.max_pixels))
+
+    return segmenter.embeddings.get(key, encode)
+
+
+def _masks(segmenter: Segmenter, engine: Engine, embedding: Embedding, asks: Sequence[Ask]) -> list[predictor.Mask]:
+    with _phase(segmenter, "decode"):
+        prompts = [prompt_of(ask, embedding.frame.width, embedding.frame.height) for ask in asks]
+        return predictor.decode(engine, embedding, prompts, segmenter.smallest_share)
+
+
+@contextmanager
+def _phase(segmenter: Segmenter, name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    segmenter.observe(name, time.perf_counter() - started)

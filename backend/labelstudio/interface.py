@@ -1,0 +1,208 @@
+"""A labelling configuration -> which picture a region lies on, and which brush answers a prompt there.
+
+Label Studio reads tag and attribute names in any case, and so do we.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import quoteattr
+
+import structlog
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from backend.labelstudio.unanswerable import Unanswerable
+
+LINK = "labelling configuration"
+PROMPT_TAGS = ("keypointlabels", "keypoint", "rectanglelabels", "rectangle")
+VARIABLE = re.compile(r"\$(\w[\w.\[\]]*)")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An <Image>: `value` is the text of its value or valueList attribute, such as "$image"."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A tag that makes or labels regions. labels: the names it offers; None where they come from the task's data."""
+
+    tag: str
+    name: str
+    to_names: tuple[str, ...]
+    labels: tuple[str, ...] | None
+
+    def knows(self, labels: Sequence[str]) -> bool:
+        return self.labels is None or all(label in self.labels for label in labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Brush:
+    """What answers a prompt: the tag that owns the mask, and the one that owns its label.
+
+    type: "brushlabels" or "brush". labelled_by: the <Labels> that gives a <Brush> its label, or None.
+    labels: what the region is to be called: empty where nothing fits.
+    """
+
+    type: str
+    name: str
+    labelled_by: str | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A labelling configuration, read."""
+
+    images: tuple[Image, ...]
+    controls: tuple[Control, ...]
+
+    def image_of(self, to_name: str | None, from_name: str | None) -> str | None:
+        """The name of the image that a region lies on; where the region does not say, what its control or the
+        configuration leaves as the only choice. None where that is no image, or several."""
+        names = [image.name for image in self.images]
+        if to_name in names:
+            return to_name
+        for control in self.controls:
+            if control.name == from_name and to_name is None:
+                names = [name for name in names if name in control.to_names]
+        return names[0] if to_name is None and len(names) == 1 else None
+
+    def address_of(self, to_name: str, item_index: int | None, task: Mapping[str, Any]) -> str:
+        """The address of the picture that the task's data gives to this image; in a list the one at `item_index`.
+
+        Raises Unanswerable where the data has none.
+        """
+        value = next(image.value for image in self.images if image.name == to_name)
+        data = task.get("data")
+        found = _filled(value, data if isinstance(data, Mapping) else {})
+        if isinstance(found, Sequence) and not isinstance(found, str):
+            index = item_index or 0
+            found = found[index] if index < len(found) else None
+        if not isinstance(found, str) or not found.strip():
+            asked = value if item_index is None else f"{value}, item {item_index}"
+            known = ", ".join(sorted(data)) if isinstance(data, Mapping) and data else "nothing"
+            raise Unanswerable(
+                "image",
+                f"<Image name={quoteattr(to_name)}> shows {asked}, but the task's data has no address there (it has "
+                f"{known}): give the task that field, or change the tag's value",
+            )
+        return found.strip()
+
+    def brush_for(self, to_name: str, labels: Sequence[str]) -> Brush:
+        """Who answers a prompt of these labels on this image. Raises Unanswerable where there is no brush.
+
+        Of several brushes the first that knows the labels answers. A label that none knows is left out, with a line in
+        the log: the page then shows a region without a label, for the annotator to give it one; a made-up label would
+        be stored, and a refused mask would be lost work.
+        """
+        brushes = [control for control in self._on(to_name) if control.tag in ("brushlabels", "brush")]
+        if not brushes:
+            raise Unanswerable(LINK, _no_brush(to_name, labels))
+        labelling = [control for control in self._on(to_name) if control.tag == "labels"]
+        choices = [(brush, brush) for brush in brushes if brush.tag == "brushlabels"]
+        choices += [(brush, one) for brush in brushes if brush.tag == "brush" for one in labelling]
+        for brush, labeller in choices:
+            if labels and labeller.knows(labels):
+                return _brush(brush, labeller, labels)
+        if not choices:  # a <Brush> alone has no labels to give
+            return _brush(brushes[0], None, ())
+        brush, labeller = choices[0]
+        if not labels and labeller.labels is not None and len(labeller.labels) == 1:
+            return _brush(brush, labeller, labeller.labels)
+        for label in labels:
+            if not labeller.knows([label]):
+                log.warning(
+                    "The brush does not know the prompt's label: the mask is sent without one",
+                    label=label,
+                    add=f"<Label value={quoteattr(label)}/>",
+                    inside=f"<{_TAG[labeller.tag]} name={quoteattr(labeller.name)} toName={quoteattr(to_name)}>",
+                )
+        return _brush(brush, labeller, ())
+
+    def _on(self, to_name: str) -> list[Control]:
+        return [control for control in self.controls if to_name in control.to_names]
+
+
+_TAG = {"brushlabels": "BrushLabels", "labels": "Labels"}
+
+
+def _brush(brush: Control, labeller: Control | None, labels: Sequence[str]) -> Brush:
+    by = labeller.name if labeller and labeller is not brush and labels else None
+    return Brush(brush.tag, brush.name, by, tuple(labels))
+
+
+def _no_brush(to_name: str, labels: Sequence[str]) -> str:
+    inside = "".join(f"<Label value={quoteattr(label)}/>" for label in labels or ["Object"])
+    return (
+        f"no brush belongs to the image {to_name!r}, so a mask has nowhere to go; add "
+        f'<BrushLabels name="brush" toName={quoteattr(to_name)} smart="false">{inside}</BrushLabels>'
+    )
+
+
+@lru_cache(maxsize=256)
+def interface_of(label_config: str) -> Interface:
+    """The configuration's XML, read; the same text is read once. Raises Unanswerable where it is not XML."""
+    try:
+        root = fromstring(label_config)
+    except (ParseError, DefusedXmlException, ValueError, TypeError) as error:
+        raise Unanswerable(
+            LINK, f"the labelling configuration is not XML that can be read ({error}): {str(label_config)[:200]!r}"
+        ) from None
+    images, controls = [], []
+    for tag, attributes, element in _tags(root):
+        if not (name := attributes.get("name")):
+            continue
+        if tag == "image":
+            images.append(Image(name, attributes.get("valuelist") or attributes.get("value", "")))
+        elif tag in ("brush", "brushlabels", "labels", *PROMPT_TAGS):
+            to_names = tuple(part.strip() for part in attributes.get("toname", "").split(","))
+            controls.append(Control(tag, name, to_names, _labels(attributes, element)))
+    return Interface(tuple(images), tuple(controls))
+
+
+def _tags(root: Element) -> Iterator[tuple[str, dict[str, str], Element]]:
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            yield element.tag.lower(), {name.lower(): value for name, value in element.attrib.items()}, element
+
+
+def _labels(attributes: Mapping[str, str], element: Element) -> tuple[str, ...] | None:
+    """Names as regions carry them: a label's alias, or else its value."""
+    if attributes.get("value", "").startswith("$"):
+        return None
+    inside = [attributes for tag, attributes, _ in _tags(element) if tag == "label"]
+    names = [label.get("alias") or label.get("value", "") for label in inside]
+    return None if any(name.startswith("$") for name in names) else tuple(names)
+
+
+def _filled(value: str, data: Mapping[str, Any]) -> Any:
+    """`value` with its variables taken from the task's data: a lone "$name" gives whatever lies there."""
+    if whole := VARIABLE.fullmatch(value.strip()):
+        return _at(whole[1], data)
+    return VARIABLE.sub(lambda found: str(_at(found[1], data) or ""), value)
+
+
+def _at(path: str, data: Any) -> Any:
+    """What lies at "name", "name.field" or "name[2].field"; None where nothing does."""
+    if isinstance(data, Mapping) and path in data:
+        return data[path]
+    for step in re.findall(r"\w+", path):
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        elif isinstance(data, Sequence) and not isinstance(data, str) and step.isdecimal() and int(step) < len(data):
+            data = data[int(step)]
+        else:
+            return None
+    return data

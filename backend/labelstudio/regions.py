@@ -1,0 +1,57 @@
+"""A mask and its ask -> what Label Studio shows: result regions, and the prediction that holds them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import structlog
+
+from backend.labelstudio import rle
+from backend.labelstudio.context import Ask
+from backend.labelstudio.interface import Brush
+from backend.segmentation.predictor import Mask
+
+log = structlog.get_logger()
+
+
+def results_of(ask: Ask, brush: Brush, mask: Mask) -> list[dict[str, Any]]:
+    """The region of `mask` (bool height x width of the image, EXIF applied), as the items of a result.
+
+    One item; a second one of type "labels" with the same id where a <Labels> tag gives a <Brush> its label, as Label
+    Studio itself writes such a region; none where the mask is empty: nobody wants a region without a pixel.
+
+    The id is new every time: two answers of one id leave one region when both are accepted. Neither `readonly` nor
+    `origin` is sent: they would lock the region.
+    """
+    if not mask.pixels.any():
+        log.info("The model found nothing for this prompt", label=list(ask.labels), to_name=ask.to_name)
+        return []
+    height, width = mask.pixels.shape
+    region = {
+        "id": uuid.uuid4().hex[:16],
+        "to_name": ask.to_name,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": ask.image_rotation,
+        "score": mask.score,
+    }
+    if ask.item_index is not None:
+        region["item_index"] = ask.item_index
+    shape = {"format": "rle", "rle": rle.encode(mask.pixels)}
+    labels = list(brush.labels)
+    if brush.type == "brushlabels":
+        value = {**shape, "brushlabels": labels} if labels else shape
+        return [{**region, "from_name": brush.name, "type": "brushlabels", "value": value}]
+    item = {**region, "from_name": brush.name, "type": "brush", "value": shape}
+    if brush.labelled_by is None:
+        return [item]
+    return [item, {**region, "from_name": brush.labelled_by, "type": "labels", "value": {**shape, "labels": labels}}]
+
+
+def prediction_of(results: Sequence[dict[str, Any]], model_version: str) -> dict[str, Any]:
+    """A task's prediction; its score is the mean of its results', 0 where there are none."""
+    score = fmean(result["score"] for result in results) if results else 0.0
+    return {"result": list(results), "score": score, "model_version": model_version}

@@ -1,0 +1,15 @@
+"""What a request gets that cannot be served: which link is broken, what was wrong, what to do."""
+
+from __future__ import annotations
+
+
+class Unanswerable(Exception):  # noqa: N818  it says what the request is, as the log line and the answer do
+    """link: which part is broken: "labelling configuration", "context", "image" or "label studio".
+
+    The message says what was wrong, with the value, and what to do. The page shows nothing of it: it is for the log and
+    for whoever calls the API.
+    """
+
+    def __init__(self, link: str, message: str) -> None:
+        super().__init__(message)
+        self.link = link
