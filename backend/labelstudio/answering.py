@@ -1,4 +1,4 @@
-"""A /predict body -> predictions: what the labelling configuration, the context, the image and the model say together."""
+"""A /predict body -> predictions: ties configuration, context, image, model and regions together."""
 
 from __future__ import annotations
 

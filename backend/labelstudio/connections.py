@@ -1,0 +1,82 @@
+"""What /setup told: where Label Studio is and the token it lent. In files: every worker and the next start know it.
+
+One file per project, readable by its owner only, written beside its place and moved there: nobody reads half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+FOLDER = "connections"
+PROJECT = re.compile(r"\d{1,18}(\.\d{1,18})?")
+LONGEST = 4096
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    hostname: str
+    token: str = field(repr=False)
+
+
+def remember(folder: Path, project: str, hostname: str, token: str) -> None:
+    """Keep what /setup told for a project ("<id>.<time it was made>"). Nothing is written where it is known already.
+
+    What cannot be used or kept is only logged: connecting must not fail for it.
+    """
+    if not hostname.startswith(("http://", "https://")) or len(hostname) + len(token) > LONGEST:
+        log.info(
+            "Label Studio told no address of its own that can be used", project=project[:40], hostname=hostname[:200]
+        )
+        return
+    told = Connection(hostname.rstrip("/"), token)
+    place = _place(folder, project)
+    if _read(place) == told:
+        return
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=place.parent, suffix=".part")  # made with mode 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"hostname": told.hostname, "token": told.token}, file)
+        Path(beside).replace(place)
+    except OSError as error:
+        log.warning(
+            "What Label Studio told cannot be kept: make MODEL_DIR writable", folder=str(folder), error=str(error)
+        )
+
+
+def recall(folder: Path, project: str) -> Connection | None:
+    """What /setup told for this project; for a bare id the newest project of that id. None where nothing is known."""
+    if PROJECT.fullmatch(project) and "." not in project:
+        known = [*(folder / FOLDER).glob(f"{project}.json"), *(folder / FOLDER).glob(f"{project}.*.json")]
+        return _read(max(known, key=_age)) if known else None
+    return _read(_place(folder, project))
+
+
+def _place(folder: Path, project: str) -> Path:
+    name = project if PROJECT.fullmatch(project) else hashlib.sha256(project.encode()).hexdigest()
+    return folder / FOLDER / f"{name}.json"
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _read(place: Path) -> Connection | None:
+    try:
+        told = json.loads(place.read_text("utf-8"))
+        return Connection(str(told["hostname"]), str(told["token"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,197 @@
+"""An address in a task -> the image's bytes -> its pixels. From where, how large, how long: all of it has limits."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from backend.labelstudio import addresses, connections
+from backend.labelstudio.addresses import shown
+from backend.labelstudio.client import Credentials, Tokens, origin
+from backend.labelstudio.failures import not_an_image, refused, unreachable
+from backend.labelstudio.unanswerable import Unanswerable
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+REDIRECTS = 5
+ATTEMPTS = 2
+"""A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
+
+
+class ImageLoader:
+    """Fetches images; made once per process, safe from many threads.
+
+    label_studio_url, api_key: Label Studio's address and a token for it. The token goes to that origin only, and
+    nowhere where no address is set.
+    model_dir: where `connections` keeps what /setup told; None where nothing is kept. Its address counts only where
+    label_studio_url is not set, its token only at its own address and only where there is no api_key for it.
+    local_files_root: the folder that Label Studio serves as local files, if it can be read from here.
+    timeout: seconds for one image. max_bytes, max_pixels: the largest file, the largest picture.
+    """
+
+    def __init__(
+        self,
+        label_studio_url: str | None = None,
+        api_key: str | None = None,
+        model_dir: Path | None = None,
+        local_files_root: Path | None = None,
+        timeout: float = 20.0,
+        max_bytes: int = 100 << 20,
+        max_pixels: int = 100_000_000,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.max_bytes, self.max_pixels = max_bytes, max_pixels
+        self._url = label_studio_url and label_studio_url.rstrip("/")
+        self._api_key = api_key and api_key.strip()
+        self._model_dir = model_dir
+        self._root = local_files_root
+        self._timeout = timeout
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx.Client(timeout=timeout, transport=transport, cookies=no_cookies)
+        self._tokens = Tokens(self._client)
+
+    def load(self, address: str, task: Mapping[str, Any]) -> bytes:
+        """The bytes behind an address of the task's data. Raises Unanswerable, saying why and what to do."""
+        if addresses.scheme_of(address) == "data":
+            return addresses.data_of(address, self.max_bytes)
+        if self._root and (file := addresses.local_file(address, self._root)):
+            return self._read(file)
+        credentials = self._credentials(task)
+        label_studio = self._url or (credentials and credentials.url)
+        url = addresses.web_address(address, task, label_studio or None)
+        return self._fetched(url, credentials)
+
+    def _credentials(self, task: Mapping[str, Any]) -> Credentials | None:
+        """The token for this task's Label Studio; an empty one where only its address is known."""
+        if self._url and self._api_key:
+            return Credentials(self._url, self._api_key, "LABEL_STUDIO_API_KEY")
+        told = connections.recall(self._model_dir, str(task.get("project"))) if self._model_dir else None
+        return Credentials(told.hostname, told.token, "/setup") if told else None
+
+    def _read(self, file: Path) -> bytes:
+        try:
+            with file.open("rb") as opened:
+                data = opened.read(self.max_bytes + 1)
+        except OSError as error:
+            raise Unanswerable("image", f"{file} cannot be read ({error.strerror}): check its permissions") from None
+        if len(data) > self.max_bytes:
+            raise Unanswerable("image", self._too_large(str(file)))
+        return data
+
+    def _fetched(self, url: str, credentials: Credentials | None) -> bytes:
+        """Follows redirects by hand: who may see the token is decided anew at every step."""
+        deadline = time.monotonic() + self._timeout
+        at = url
+        renewed = False
+        for _ in range(REDIRECTS + 2):
+            ours = credentials if credentials and credentials.token and _same(at, credentials.url) else None
+            answer = self._asked(at, ours, deadline)
+            if isinstance(answer, bytes):
+                return answer
+            if answer.status_code == 401 and ours and ours.personal and not renewed:
+                self._tokens.forget(ours)
+                renewed = True
+                continue
+            if not answer.has_redirect_location:
+                raise refused(answer, ours, credentials, self._url, bool(self._api_key))
+            try:
+                at = str(answer.url.join(answer.headers["location"]))
+            except httpx.InvalidURL as error:
+                raise unreachable(answer.headers["location"], error) from None
+            if not at.startswith(("http://", "https://")):
+                raise Unanswerable("image", f"{shown(url)} sends on to {shown(at)}, which is not http(s)")
+        raise Unanswerable("image", f"{shown(url)} sends on more than {REDIRECTS} times, at last to {shown(at)}")
+
+    def _asked(self, url: str, credentials: Credentials | None, deadline: float) -> bytes | httpx.Response:
+        """The image's bytes, or an answer that holds none: a redirect or a refusal."""
+        for attempt in range(1, ATTEMPTS + 1):
+            left = max(deadline - time.monotonic(), 0.001)
+            try:
+                headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+                if credentials:
+                    headers["Authorization"] = self._tokens.header(credentials)
+                with self._client.stream("GET", url, headers=headers, timeout=left) as answer:
+                    return self._body(answer, deadline) if answer.is_success else answer
+            except httpx.RemoteProtocolError as error:
+                if attempt == ATTEMPTS:
+                    raise unreachable(url, error) from None
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise unreachable(url, error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def _body(self, answer: httpx.Response, deadline: float) -> bytes:
+        url = str(answer.url)
+        if answer.headers.get("content-type", "").partition(";")[0].strip() in ("text/html", "application/json"):
+            raise not_an_image(answer)
+        announced = answer.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self.max_bytes:
+            raise Unanswerable("image", self._too_large(shown(url)))
+        data = bytearray()
+        for chunk in answer.iter_bytes():
+            data += chunk
+            if len(data) > self.max_bytes:
+                raise Unanswerable("image", self._too_large(shown(url)))
+            if time.monotonic() > deadline:
+                raise Unanswerable(
+                    "image", f"{shown(url)} took longer than {self._timeout:g} s (EDGESAM_IMAGE_TIMEOUT)"
+                )
+        return bytes(data)
+
+    def _too_large(self, what: str) -> str:
+        return f"{what} is larger than the {self.max_bytes >> 20} MiB that are allowed (EDGESAM_MAX_IMAGE_MB)"
+
+
+def _same(url: str, other: str) -> bool:
+    try:
+        return origin(url) == origin(other)
+    except httpx.InvalidURL:
+        return False
+
+
+def pixels_of(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    """An image file's bytes -> RGB uint8 height x width x 3, turned as its EXIF orientation says; as a page shows it.
+
+    The first frame of an animation; what is transparent on white; 16 bits of grey as 8. Raises Unanswerable where it is
+    no image of a known format, is broken, or has more than `max_pixels` (checked before it is decoded).
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise Unanswerable(
+                    "image",
+                    f"the image has {image.width} x {image.height} pixels, more than the {max_pixels / 1e6:g} "
+                    "megapixels that are allowed (EDGESAM_MAX_MEGAPIXELS)",
+                )
+            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+    except Unanswerable:
+        raise
+    except Exception as error:  # a hostile file makes Pillow raise nearly anything
+        raise Unanswerable(
+            "image",
+            f"the {len(data)} bytes that begin with {data[:16]!r} are not an image that can be read ({error}): use "
+            + ", ".join(FORMATS),
+        ) from None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
+        values = np.asarray(image, np.float64)
+        low, high = values.min(), values.max()
+        return Image.fromarray(((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    shown_on_white = Image.new("RGBA", image.size, "white")
+    shown_on_white.alpha_composite(image.convert("RGBA"))
+    return shown_on_white.convert("RGB")
