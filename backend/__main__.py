@@ -1,0 +1,137 @@
+"""The command line: `python -m backend VERB`. What is slow to import is imported by the verb that needs it."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend import __version__
+from backend.settings import Settings, SettingsError, read_settings
+
+WRONG_USE, FAILED = 2, 1
+
+app = typer.Typer(
+    name="python -m backend",
+    help="A Label Studio ML backend: a click or a box becomes a mask with EdgeSAM.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, instead of PORT.")] = None,
+) -> None:
+    """Serve Label Studio until Ctrl-C or SIGTERM. docs/settings.md has the settings."""
+    settings = _settings(host=host, port=port)
+    from backend.server.serving import ServeError, serve
+
+    try:
+        serve(settings)
+    except ServeError as error:
+        raise _end(str(error), FAILED) from error
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """What there is, with licence, size and whether it is here already."""
+    settings = _settings()
+    from rich.console import Console
+    from rich.table import Table
+
+    from backend.segmentation.weights import REGISTRY
+
+    table = Table("name", "encoder", "MB", "licence", "box / 1 / 2 / 3 clicks, mIoU", "")
+    for one in REGISTRY.values():
+        quality = one.quality
+        figures = (
+            f"{quality.box} / {quality.click1} / {quality.click2} / {quality.click3}" if quality else "not measured"
+        )
+        chosen = "in use" if one.name == settings.edgesam_weights else ""
+        table.add_row(one.name, one.kind, f"{one.size / 1e6:.0f}", one.licence, figures, chosen)
+    Console().print(table)
+
+
+@weights_app.command("fetch")
+def fetch_weights(
+    name: Annotated[str, typer.Argument(help="A name of `weights list`.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Say that you accept the weights' licence.")
+    ] = False,
+) -> None:
+    """Download weights into MODEL_DIR now, so that serving needs no network."""
+    settings = _settings(edgesam_accept_licence=accept_licence or None)
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from backend.segmentation.weights import WeightsError, find_weights
+
+    columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    try:
+        with Progress(*columns, transient=True) as progress:
+            bar = progress.add_task(name, total=None)
+            found = find_weights(
+                name,
+                settings.model_dir,
+                settings.edgesam_accept_licence,
+                lambda so_far, in_all: progress.update(bar, completed=so_far, total=in_all),
+            )
+    except WeightsError as error:
+        raise _end(str(error), FAILED) from error
+    typer.echo(f"{found.path}  sha256 {found.sha256}")
+
+
+@app.command()
+def export(
+    form: Annotated[Format, typer.Argument(metavar="FORMAT", help="torchscript: one file. onnx: encoder and decoder.")],
+    target: Annotated[Path, typer.Argument(help="The file to write (torchscript), or the folder (onnx).")],
+    weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
+) -> None:
+    """Write the model for other programs; what is written is compared with torch before it counts."""
+    settings = _settings(edgesam_weights=weights)
+    from backend.segmentation import export as exporting
+    from backend.segmentation.weights import WeightsError, find_weights
+
+    try:
+        found = find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
+        write = exporting.export_torchscript if form is Format.TORCHSCRIPT else exporting.export_onnx
+        written = write(found, target)
+    except WeightsError as error:
+        raise _end(str(error), FAILED) from error
+    typer.echo(str(written))
+
+
+@app.command()
+def version() -> None:
+    """Which version this is."""
+    typer.echo(__version__)
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return read_settings(**given)
+    except SettingsError as error:
+        raise _end(str(error), WRONG_USE) from error
+
+
+def _end(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,107 @@
+"""The service of one process: its parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import structlog
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backend import __version__
+from backend.labelstudio.answering import Segmenter, Unanswerable
+from backend.labelstudio.images import ImageLoader
+from backend.segmentation.embeddings import EmbeddingCache
+from backend.server import metrics
+from backend.server.doors import MIB, BodyDoor, PasswordDoor
+from backend.server.eyes import Eyes
+from backend.server.loading import Loading, load_configured
+from backend.server.replies import error_reply
+from backend.server.routes import Services, router
+from backend.settings import Settings
+
+log = structlog.stdlib.get_logger("edgesam")
+
+STATUS_OF_LINK = {"image": 502, "label studio": 502, "weights": 503}
+"""What we could not get; every other broken link is in what the caller sent: 422."""
+
+GZIP_LEAST, GZIP_LEVEL = 4096, 4
+"""Bytes from which an answer is worth it, and a level that costs a few milliseconds for a large mask."""
+
+
+def create_app(settings: Settings, load: Callable[[Settings], Loading] = load_configured) -> FastAPI:
+    """The service. Loading begins when it starts, beside it."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = services_of(settings, load(settings))
+        yield
+
+    app = FastAPI(
+        title="EdgeSAM for Label Studio",
+        version=__version__,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        middleware=_middleware(settings),
+        exception_handlers={HTTPException: _refused, Unanswerable: _unanswered},
+    )
+    app.include_router(router)
+    return app
+
+
+def services_of(settings: Settings, loading: Loading) -> Services:
+    """What the routes work with. Must be called in the event loop that serves."""
+    embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB)
+    segmenter = Segmenter(
+        engine=loading.engine,
+        images=image_loader_of(settings),
+        embeddings=embeddings,
+        smallest_share=settings.edgesam_smallest_part,
+        observe=lambda step, seconds: metrics.steps.labels(step).observe(seconds),
+    )
+    predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(4)
+    return Services(loading, segmenter, embeddings, settings.model_dir, predictions, chores)
+
+
+def image_loader_of(settings: Settings) -> ImageLoader:
+    """Where images come from, and their limits."""
+    key = settings.label_studio_api_key
+    return ImageLoader(
+        settings.label_studio_url,
+        key.get_secret_value() if key else None,
+        settings.model_dir,
+        settings.edgesam_local_files_root,
+        settings.edgesam_image_timeout,
+        settings.edgesam_max_image_mb * MIB,
+        settings.edgesam_max_megapixels * 1_000_000,
+    )
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Outermost first."""
+    doors = [Middleware(BodyDoor, limit_mb=settings.edgesam_max_body_mb)]
+    if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
+        password = settings.basic_auth_pass.get_secret_value()
+        doors.insert(0, Middleware(PasswordDoor, user=settings.basic_auth_user, password=password))
+    return [Middleware(Eyes), Middleware(GZipMiddleware, minimum_size=GZIP_LEAST, compresslevel=GZIP_LEVEL), *doors]
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    log.warning("refused", status=error.status_code, message=str(error.detail))
+    return error_reply(error.status_code, "request", str(error.detail), error.headers)
+
+
+async def _unanswered(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unanswerable)
+    metrics.unanswered.labels(error.link).inc()
+    log.warning("unanswered", link=error.link, message=str(error))
+    return error_reply(STATUS_OF_LINK.get(error.link, 422), error.link, str(error))

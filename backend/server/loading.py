@@ -1,0 +1,118 @@
+"""The model is loaded beside the service: /health and /setup answer at once, a click waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from backend.labelstudio.answering import Unanswerable
+from backend.segmentation.engines import Engine
+from backend.settings import Settings
+
+if (
+    TYPE_CHECKING
+):  # what knows the files of weights imports torch, which takes seconds: only the thread below waits for it
+    from backend.segmentation.weights import WeightsFile
+
+log = structlog.stdlib.get_logger("edgesam.weights")
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Weights and engine on their way. What went wrong stays known, and is told to everybody who asks."""
+
+    wanted: str
+    weights: Future[WeightsFile] = field(default_factory=Future)
+    ready: Future[Engine] = field(default_factory=Future)
+
+    def engine(self) -> Engine:
+        """The engine; waits while it loads. Raises Unanswerable where it cannot be had."""
+        if self.failure is not None:
+            raise Unanswerable("weights", self.failure)
+        try:
+            return self.ready.result()
+        except Exception as error:
+            raise Unanswerable("weights", _told(error)) from error
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no engine and will be none, or None."""
+        if not self.ready.done():
+            return None
+        error = self.ready.exception()
+        return None if error is None else _told(error)
+
+    def version(self, wait: float) -> str:
+        """What answers will name as model_version, after at most `wait` seconds: the weights' name and hash.
+
+        Known as soon as the file is there, before anything is loaded; while it is still downloaded, the name alone.
+        """
+        try:
+            return version_of(self.weights.result(wait))
+        except NotYet:
+            return self.wanted
+        except Exception as error:
+            raise Unanswerable("weights", _told(error)) from error
+
+
+def version_of(weights: WeightsFile) -> str:
+    """As the engines name themselves in answers."""
+    return f"{weights.name}-{weights.sha256[:8]}"
+
+
+def load_in_background(wanted: str, find: Callable[[], WeightsFile], load: Callable[[WeightsFile], Engine]) -> Loading:
+    """Start to find the weights called `wanted` and to load them; returns at once."""
+    loading = Loading(wanted)
+
+    def work() -> None:
+        try:
+            weights = find()
+            loading.weights.set_result(weights)
+            loading.ready.set_result(load(weights))
+        except Exception as error:
+            for future in (loading.weights, loading.ready):
+                if not future.done():
+                    future.set_exception(error)
+            log.error("weights_failed", weights=wanted, message=_told(error), exc_info=not _is_ours(error))
+        else:
+            log.info("weights_loaded", weights=wanted, version=version_of(weights), path=str(weights.path))
+
+    threading.Thread(target=work, name="loading", daemon=True).start()
+    return loading
+
+
+def load_configured(settings: Settings) -> Loading:
+    """Start to load the weights that the settings name."""
+    return load_in_background(settings.edgesam_weights, lambda: _find(settings), load_engine)
+
+
+def _find(settings: Settings) -> WeightsFile:
+    from backend.segmentation.weights import find_weights
+
+    return find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
+
+
+def load_engine(weights: WeightsFile) -> Engine:
+    """The engine that runs these weights: the one place where it is chosen."""
+    from backend.segmentation.engine_torch import load_torch_engine
+
+    return load_torch_engine(weights)
+
+
+def _told(error: BaseException) -> str:
+    """For people: our own errors say what to do; of others only the kind is told, the log has the rest."""
+    if _is_ours(error):
+        return str(error)
+    return f"the weights cannot be loaded ({type(error).__name__}); the log at the start says more"
+
+
+def _is_ours(error: BaseException) -> bool:
+    from backend.segmentation.weights import WeightsError
+
+    return isinstance(error, WeightsError)

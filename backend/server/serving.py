@@ -1,0 +1,124 @@
+"""Gunicorn with uvicorn's workers: processes on one port, restarted when they die, stopped within ten seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gunicorn.glogging
+from fastapi import FastAPI
+from gunicorn.app.base import BaseApplication
+from uvicorn_worker import UvicornWorker
+
+from backend.server.logs import configure
+from backend.settings import Settings
+
+STOP_SECONDS = 8
+"""Requests get so long to finish; Docker kills after ten."""
+
+SILENT_SECONDS = 120
+"""A process whose event loop does not run for so long is replaced."""
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not a guess at /tmp: Linux's own, there on read-only root file systems
+
+
+class ServeError(Exception):
+    """The service cannot start; the message says why, in one line."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it. Raises ServeError where the address cannot be had."""
+    configure(settings.log_level)
+    _share_the_cores(settings.workers)
+    if settings.workers > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
+    with _listening(settings.host, settings.port) as door:
+        _Gunicorn(settings, door.fileno()).run()
+
+
+def _scratch() -> str | None:
+    return str(SHARED_MEMORY) if os.access(SHARED_MEMORY, os.W_OK) else None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServeError(
+            f"cannot listen on {host}:{port}: {reason}. Stop what listens there, or choose others with HOST and PORT"
+        ) from error
+
+
+def _share_the_cores(workers: int) -> None:
+    """Each process computes with its share of the cores; more threads than cores only wait for each other.
+
+    OMP_NUM_THREADS is read by torch when it is imported, and stays as it is where somebody has set it.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
+
+
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores that this process may use: its affinity, and the quota of its container (cgroup 2)."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        allowed, period = quota.read_text().split()
+        return max(1, min(cores, round(int(allowed) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return cores
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
+    def __init__(self, settings: Settings, door: int) -> None:
+        self.settings, self.door = settings, door
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in {
+            "bind": f"fd://{self.door}",
+            "workers": self.settings.workers,
+            "worker_class": Worker,
+            "worker_tmp_dir": _scratch(),
+            "timeout": SILENT_SECONDS,
+            "graceful_timeout": STOP_SECONDS,
+            "control_socket_disable": True,
+            "logger_class": Log,
+            "child_exit": _forget,
+            "proc_name": "edgesam-ls-backend",
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        """Called in each process, after the fork: torch's threads would not survive one."""
+        from backend.server.app import create_app
+
+        app: FastAPI = create_app(self.settings)
+        return app
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]
+    """Our own log lines instead of uvicorn's for each request."""
+
+    CONFIG_KWARGS = {"loop": "auto", "http": "auto", "access_log": False, "timeout_graceful_shutdown": STOP_SECONDS - 1}  # noqa: RUF012 - the base class's shape
+
+
+class Log(gunicorn.glogging.Logger):  # type: ignore[misc]
+    """Gunicorn's lines go where all others go."""
+
+    def setup(self, _cfg: Any) -> None:
+        self.error_log.propagate = True
+        self.error_log.handlers = []
+        self.access_log.handlers = []
+
+
+def _forget(_server: Any, worker: Any) -> None:
+    """What a dead process held no longer counts."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
