@@ -1,0 +1,35 @@
+# Build: docker build -t edgesam-ls-backend .
+# Serve: docker run -p 9090:9090 edgesam-ls-backend
+
+FROM python:3.11-slim AS build
+# torch's plain wheel holds CUDA on most indexes. PyTorch's own CPU index is tried first and quickly given up.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+COPY requirements.txt docker/install_torch.sh ./
+RUN sh install_torch.sh /opt/venv/bin/python "$TORCH_INDEX"
+RUN /opt/venv/bin/pip install -r requirements.txt
+# What only compiling against torch, or installing more, would need.
+RUN cd /opt/venv/lib/python3.11/site-packages \
+    && rm -rf torch/include torch/share torch/bin torch/test pip pip-*.dist-info setuptools setuptools-*.dist-info \
+    && find . -name '*.a' -delete
+
+FROM python:3.11-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin edgesam \
+    && install -d -o edgesam -g edgesam /data
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY docker/healthcheck.py ./
+COPY model_assets model_assets
+COPY backend backend
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOST=0.0.0.0 \
+    PORT=9090 \
+    MODEL_DIR=/data
+VOLUME /data
+EXPOSE 9090
+USER 10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 CMD ["python", "healthcheck.py"]
+CMD ["python", "-m", "backend", "serve"]

@@ -1,0 +1,52 @@
+# `make` or `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+HOST ?= 127.0.0.1
+PORT ?= 9090
+# torch without CUDA comes from PyTorch's own index, given up after five seconds where it is not reached.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The first Python on the PATH that is new enough.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help setup serve lint test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.development ## install everything into .venv
+
+serve: $(VENV)/.runtime ## serve on HOST and PORT (127.0.0.1, 9090)
+	exec $(PY) -m backend serve --host $(HOST) --port $(PORT)
+
+lint: $(VENV)/.development ## style, types, and who may import whom
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: $(VENV)/.development ## the tests
+	$(PY) -m pytest
+
+# The stamps below are files, so that a second run has nothing to do.
+$(VENV)/.python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer on the PATH: install one, or say where: make setup PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements.txt
+	sh docker/install_torch.sh $(PY) $(TORCH_INDEX)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime requirements-dev.txt requirements-no-deps.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
+	touch $@
