@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 2, 3
-"""Token labels beside 0 and 1 of a click, as in SAM's prompt encoder."""
+ABSENT, PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -2, -1, 2, 3
+"""Token labels beside 0 and 1 of a click, as in SAM's prompt encoder; an ABSENT one is not there at all."""
 
 Floats = NDArray[np.float32]
 

@@ -97,17 +97,17 @@ class Decoder(nn.Module):
         made: tuple[Tensor, Tensor] = self.mask_decoder.predict_masks(
             image_embeddings=embedding,
             image_pe=self.positions,
-            sparse_prompt_embeddings=self._tokens(coordinates, labels),
-            dense_prompt_embeddings=self._dense(low_res, has_low_res),
+            sparse_prompt_embeddings=self.tokens(coordinates, labels),
+            dense_prompt_embeddings=self.dense(low_res, has_low_res),
         )
         return made
 
-    def _tokens(self, coordinates: Tensor, labels: Tensor) -> Tensor:
+    def tokens(self, coordinates: Tensor, labels: Tensor) -> Tensor:
         placed = self.prompt_encoder.pe_layer.forward_with_coords(coordinates + 0.5, (SIDE, SIDE))
         seen: Tensor = placed * (labels >= 0).unsqueeze(-1) + self.offsets[labels + 1]
         return seen
 
-    def _dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
+    def dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
         nothing = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
         dense: Tensor = self.prompt_encoder.mask_downscaling(low_res) * has_low_res + nothing * (1 - has_low_res)
         return dense
