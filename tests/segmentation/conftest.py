@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.segmentation.weights import WeightsFile, find_weights
+
+PHOTOS = Path(__file__).resolve().parents[1] / "photos"
+
+
+@pytest.fixture(scope="session")
+def weights_folder() -> Path:
+    return Path(os.environ.get("EDGESAM_TEST_WEIGHTS", "~/.cache/edgesam")).expanduser()
+
+
+@pytest.fixture(scope="session")
+def mobile_sam(weights_folder: Path) -> WeightsFile:
+    """MobileSAM's published checkpoint; where only a package index is reached, out of a source package there."""
+    return find_weights("mobile_sam", weights_folder)
+
+
+@pytest.fixture(scope="session")
+def edgesam(weights_folder: Path) -> WeightsFile:
+    return find_weights("edgesam", weights_folder)
