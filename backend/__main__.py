@@ -63,7 +63,7 @@ def list_weights() -> None:
             f"{quality.box} / {quality.click1} / {quality.click2} / {quality.click3}" if quality else "not measured"
         )
         chosen = "in use" if one.name == settings.edgesam_weights else ""
-        table.add_row(one.name, one.kind, f"{one.size / 1e6:.0f}", one.licence, figures, chosen)
+        table.add_row(one.name, one.kind, f"{one.file.size / 1e6:.0f}", one.licence, figures, chosen)
     Console().print(table)
 
 

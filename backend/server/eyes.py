@@ -64,5 +64,5 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
     path = scope["path"] if scope["path"] in KNOWN_PATHS else "other"
     metrics.requests.labels(path, scope["method"] if scope["method"] in {"GET", "POST"} else "other", status).inc()
     metrics.request_seconds.labels(path).observe(seconds)
-    tell = log.debug if scope["path"] in QUIET_PATHS and status < 500 else log.info
+    tell = log.debug if scope["path"] in QUIET_PATHS else log.info
     tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))

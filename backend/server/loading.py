@@ -9,10 +9,14 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 
 from backend.labelstudio.answering import Unanswerable
+from backend.segmentation import predictor
 from backend.segmentation.engines import Engine
+from backend.segmentation.preprocess import SIDE
+from backend.segmentation.prompts import POSITIVE, Prompt
 from backend.settings import Settings
 
 if (
@@ -102,7 +106,15 @@ def load_engine(weights: WeightsFile) -> Engine:
     """The engine that runs these weights: the one place where it is chosen."""
     from backend.segmentation.engine_torch import load_torch_engine
 
-    return load_torch_engine(weights)
+    engine = load_torch_engine(weights)
+    _warm_up(engine)
+    return engine
+
+
+def _warm_up(engine: Engine) -> None:
+    """The first run of an engine takes several times as long as the next: no annotator has to wait for it."""
+    embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8))
+    predictor.decode(engine, embedding, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
 
 
 def _told(error: BaseException) -> str:

@@ -7,7 +7,13 @@ import sys
 
 import structlog
 
-QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "PIL": logging.INFO, "asyncio": logging.WARNING}
+QUIET = {
+    "gunicorn.error": logging.INFO,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "PIL": logging.INFO,
+    "asyncio": logging.WARNING,
+}
 """Libraries that tell more than anyone wants at their own levels."""
 
 

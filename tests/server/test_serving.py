@@ -1,0 +1,106 @@
+"""The service as a process: how it starts, lives and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.server.serving import ServeError, serve, usable_cores
+from backend.settings import read_settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return int(door.getsockname()[1])
+
+
+@contextmanager
+def served(tmp_path: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """A process that serves; its log goes to tmp_path/log. It listens before it has anything else to do."""
+    port = free_port()
+    command = [sys.executable, "-m", "backend", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    variables = {"PATH": os.environ["PATH"], "MODEL_DIR": str(tmp_path / "models"), **environment}
+    with (
+        subprocess.Popen(command, cwd=ROOT, env=variables, stderr=subprocess.PIPE, text=True) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
+    ):
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                if "Listening at" in line:
+                    break
+            yield process, client
+        finally:
+            process.kill()
+
+
+def test_it_starts_answers_and_stops_within_ten_seconds(tmp_path: Path) -> None:
+    with served(tmp_path, EDGESAM_WEIGHTS="/no/such.safetensors") as (process, client):
+        assert client.get("/health").json()["status"] == "UP"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_weights_that_fail_leave_the_service_up_and_the_log_says_why(tmp_path: Path) -> None:
+    with served(tmp_path, EDGESAM_WEIGHTS="/no/such.safetensors") as (process, client):
+        assert client.get("/health").status_code == 200
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "weights_failed" in line)
+        assert "/no/such.safetensors" in line
+        assert client.get("/ready").status_code == 503
+        assert client.post("/setup", json={}).status_code == 503
+        assert client.get("/health").status_code == 200
+
+
+def test_several_processes_count_together_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
+    with served(tmp_path, EDGESAM_WEIGHTS="/no/such.safetensors", WORKERS="2") as (process, client):
+        assert process.stderr is not None
+        booted = (line for line in process.stderr if "Booting worker" in line)
+        next(booted)
+        next(booted)
+        for _ in range(20):
+            client.get("/health", headers={"Connection": "close"})
+        counted = 'edgesam_requests_total{method="GET",path="/health",status="200"} 20.0'
+        assert counted in client.get("/metrics").text
+        victim = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+        os.kill(victim, signal.SIGKILL)
+        next(booted)
+        for _ in range(20):
+            assert client.get("/health", headers={"Connection": "close"}).status_code == 200
+
+
+def test_a_busy_port_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = str(door.getsockname()[1])
+        command = [sys.executable, "-m", "backend", "serve", "--host", "127.0.0.1", "--port", port]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use.")
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_ours_is_told(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ServeError, match=f"cannot listen on {host}:"):
+        serve(read_settings(model_dir=tmp_path, host=host, port=free_port()))
+
+
+@pytest.mark.parametrize(
+    ("written", "cores"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("nonsense", None)]
+)
+def test_the_quota_of_a_container_counts(tmp_path: Path, written: str, cores: int | None) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text(written)
+    assert usable_cores(quota) == (cores or len(os.sched_getaffinity(0)))
+    assert usable_cores(tmp_path / "none") == len(os.sched_getaffinity(0))

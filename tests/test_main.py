@@ -1,0 +1,66 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend import __version__
+from backend.__main__ import app
+from backend.segmentation.weights import REGISTRY
+
+runner = CliRunner()
+
+
+def test_version() -> None:
+    assert runner.invoke(app, ["version"]).output.strip() == __version__
+
+
+def test_without_a_verb_the_verbs_are_listed() -> None:
+    output = runner.invoke(app, []).output
+    for verb in ("serve", "weights", "export", "version"):
+        assert verb in output
+
+
+def test_what_is_slow_to_import_is_not_imported_for_help() -> None:
+    told = "import sys, backend.__main__; print(sorted({'torch', 'fastapi', 'cv2', 'httpx'} & sys.modules.keys()))"
+    ended = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", [["serve"], ["weights", "list"], ["weights", "fetch", "edgesam"]])
+def test_a_wrong_setting_ends_with_2_and_one_line(monkeypatch: pytest.MonkeyPatch, verb: list[str]) -> None:
+    monkeypatch.setenv("THREADS", "many")
+    result = runner.invoke(app, verb)
+    assert result.exit_code == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("THREADS=many: should be a valid integer")
+
+
+def test_weights_are_listed_with_their_licence() -> None:
+    output = runner.invoke(app, ["weights", "list"], env={"COLUMNS": "200"}).output
+    for one in REGISTRY.values():
+        assert one.name in output
+    assert "non-commercial" in output
+
+
+def test_fetching_what_comes_with_the_project_tells_where_it_is(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["weights", "fetch", "edgesam"], env={"MODEL_DIR": str(tmp_path)})
+    assert result.exit_code == 0, result.stderr
+    assert REGISTRY["edgesam"].file.sha256 in result.output
+
+
+def test_fetching_what_needs_a_licence_says_how_to_accept_it(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["weights", "fetch", "edge_sam"], env={"MODEL_DIR": str(tmp_path)})
+    assert result.exit_code == 1
+    assert "EDGESAM_ACCEPT_LICENCE" in result.stderr
+
+
+def test_unknown_weights_are_told_with_the_known_ones(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["weights", "fetch", "nothing"], env={"MODEL_DIR": str(tmp_path)})
+    assert result.exit_code == 1
+    assert "mobile_sam" in result.stderr
