@@ -36,8 +36,8 @@ def serve(settings: Settings) -> None:
     _share_the_cores(settings.workers)
     if settings.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
-    with _listening(settings.host, settings.port) as door:
-        _Gunicorn(settings, door.fileno()).run()
+    door = _listening(settings.host, settings.port)
+    _Gunicorn(settings, door.detach()).run()  # gunicorn closes it
 
 
 def _scratch() -> str | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from backend.server.serving import ServeError, serve, usable_cores
 from backend.settings import read_settings
+from tests.server.standins import body, click
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -50,6 +55,38 @@ def test_it_starts_answers_and_stops_within_ten_seconds(tmp_path: Path) -> None:
         assert client.get("/health").json()["status"] == "UP"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_a_click_that_is_being_answered_gets_its_answer_before_the_end(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(buffer, "PNG")
+    stop: list[subprocess.Popen[str]] = []
+
+    class Pictures(BaseHTTPRequestHandler):
+        """Ends the service at the moment when it asks for the picture."""
+
+        def do_GET(self) -> None:
+            stop[0].send_signal(signal.SIGTERM)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(buffer.getvalue())))
+            self.end_headers()
+            self.wfile.write(buffer.getvalue())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as pictures,
+        served(tmp_path, EDGESAM_WEIGHTS="edgesam") as (process, client),
+    ):
+        stop.append(process)
+        threading.Thread(target=pictures.serve_forever, daemon=True).start()
+        asked = body(f"http://127.0.0.1:{pictures.server_port}/red.png", click())
+        answer = client.post("/predict", json=asked)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["results"]) == 1
+        assert process.wait(20) == 0
+        pictures.shutdown()
 
 
 def test_weights_that_fail_leave_the_service_up_and_the_log_says_why(tmp_path: Path) -> None:
