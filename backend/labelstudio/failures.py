@@ -58,7 +58,8 @@ def refused(
         return Unanswerable(
             "label studio",
             f"{told} to the legacy token of {sent.given_by}: Label Studio refuses these unless the organisation "
-            "allows them; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to a personal access token (Account & Settings)",
+            "allows them; set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to a personal access token "
+            "(Account & Settings)",
         )
     if has_key and not label_studio_url:
         return Unanswerable(

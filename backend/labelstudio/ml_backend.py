@@ -1,0 +1,136 @@
+"""EdgeSAMBackend: the same answers behind label-studio-ml's class, of 1.0.9 (PyPI) and of 2.x, and behind its own api.
+
+Our server does not need it: this is for those who already serve label-studio-ml. It reads the same settings.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import structlog
+
+from backend.labelstudio.answering import Segmenter, Unanswerable, answer
+from backend.labelstudio.connections import remember
+from backend.labelstudio.images import ImageLoader
+from backend.segmentation.embeddings import EmbeddingCache
+from backend.segmentation.engines import Engine
+from backend.settings import Settings, read_settings
+
+try:
+    from label_studio_ml.model import LabelStudioMLBase
+except ImportError as error:
+    raise ImportError(
+        f"label-studio-ml cannot be imported ({error}). Its 1.0.9 pins old versions of many packages, so install it "
+        "without them: pip install --no-deps label-studio-ml==1.0.9 label-studio-tools==0.0.4, then what its "
+        "model needs: pip install redis rq attrs colorama appdirs lxml requests (and flask to serve its own api)"
+    ) from error
+try:
+    from label_studio_ml.response import ModelResponse
+except ImportError:  # 1.0.9 answers with plain lists
+    ModelResponse = None
+
+SETUP_WAIT = 2.0
+"""Seconds that 2.x's /setup waits for the model's name; Label Studio gives up after three."""
+
+log = structlog.get_logger()
+_lock = threading.Lock()
+
+
+class EdgeSAMBackend(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml has no types
+    """A click or a box becomes a mask. Nothing is kept between requests but what the process's segmenter caches."""
+
+    TRAIN_EVENTS = ()
+    """Nothing is trained here: without this 1.0.9 starts a process at every annotation."""
+
+    segmenter: ClassVar[Callable[[], Segmenter]]
+    """The process's segmenter: as the settings say, unless a subclass has another."""
+
+    def setup(self) -> None:
+        """Called by 2.x in every request: names the version. While the weights still load, the name waits a little."""
+        with suppress(NotYet, Unanswerable):
+            self.set("model_version", _engine(type(self).segmenter()).result(SETUP_WAIT).version)
+
+    def predict(
+        self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None, **_kwargs: Any
+    ) -> Any:
+        """One entry per task, in order: a list for 1.0.9, a ModelResponse for 2.x.
+
+        Raises Unanswerable, after a line in the log, where the request does not allow an answer.
+        """
+        if hostname := getattr(self, "hostname", ""):  # 1.0.9 passes on what /setup told
+            for project in {str(task.get("project")) for task in tasks}:
+                remember(read_settings().model_dir, project, hostname, getattr(self, "access_token", "") or "")
+        segmenter = type(self).segmenter()
+        try:
+            predictions = answer(segmenter, tasks, self.label_config or "", context)
+        except Unanswerable as error:
+            log.warning("unanswered", link=error.link, message=str(error))
+            raise
+        return predictions if ModelResponse is None else ModelResponse(predictions=predictions)
+
+
+def configured_segmenter() -> Segmenter:
+    """The process's segmenter, as the settings say; its model loads beside the first request."""
+    with _lock:
+        return _made()
+
+
+EdgeSAMBackend.segmenter = staticmethod(configured_segmenter)
+
+
+@cache
+def _engine(segmenter: Segmenter) -> Future[Engine]:
+    """The segmenter's engine on its way: one thread waits for it, however many requests ask."""
+    coming: Future[Engine] = Future()
+
+    def wait() -> None:
+        try:
+            coming.set_result(segmenter.engine())
+        except Exception as error:
+            coming.set_exception(error)
+
+    threading.Thread(target=wait, name="engine", daemon=True).start()
+    return coming
+
+
+@cache
+def _made() -> Segmenter:
+    settings = read_settings()
+    key = settings.label_studio_api_key
+    images = ImageLoader(
+        label_studio_url=settings.label_studio_url,
+        api_key=key and key.get_secret_value(),
+        model_dir=settings.model_dir,
+        local_files_root=settings.edgesam_local_files_root,
+        timeout=settings.edgesam_image_timeout,
+        max_bytes=settings.edgesam_max_image_mb << 20,
+        max_pixels=settings.edgesam_max_megapixels * 1_000_000,
+    )
+    embeddings = EmbeddingCache(settings.edgesam_cache_mb << 20)
+    return Segmenter(lambda: _loaded(settings), images, embeddings, settings.edgesam_smallest_part)
+
+
+def _loaded(settings: Settings) -> Engine:
+    """The configured engine, loaded once. Raises Unanswerable where it cannot be had."""
+    from backend.segmentation.weights import WeightsError
+
+    with _lock:
+        try:
+            return _load(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
+        except WeightsError as error:
+            raise Unanswerable("weights", str(error)) from error
+
+
+@cache
+def _load(wanted: str, model_dir: Path, licence_accepted: bool) -> Engine:
+    from backend.segmentation.engine_torch import load_torch_engine
+    from backend.segmentation.weights import find_weights
+
+    return load_torch_engine(find_weights(wanted, model_dir, licence_accepted))

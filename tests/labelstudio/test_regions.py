@@ -1,0 +1,59 @@
+"""Regions and predictions as Label Studio wants them."""
+
+import numpy as np
+
+from backend.labelstudio import rle
+from backend.labelstudio.context import Ask
+from backend.labelstudio.interface import Brush
+from backend.labelstudio.regions import prediction_of, results_of
+from backend.segmentation.predictor import Mask
+
+ASK = Ask("image", None, ("Dog",), 90)
+BRUSH = Brush("brushlabels", "brush", None, ("Dog",))
+PIXELS = np.zeros((30, 40), bool)
+PIXELS[5:20, 10:30] = True
+MASK = Mask(PIXELS, 0.75)
+
+
+def test_a_region_is_complete():
+    [region] = results_of(ASK, BRUSH, MASK)
+    assert len(region.pop("id")) >= 10
+    assert region == {
+        "from_name": "brush",
+        "to_name": "image",
+        "type": "brushlabels",
+        "original_width": 40,
+        "original_height": 30,
+        "image_rotation": 90,
+        "score": 0.75,
+        "value": {"format": "rle", "rle": rle.encode(PIXELS), "brushlabels": ["Dog"]},
+    }
+
+
+def test_the_place_in_a_list_is_told_where_there_is_one():
+    [region] = results_of(Ask("image", 0, (), 0), BRUSH, MASK)
+    assert region["item_index"] == 0
+
+
+def test_without_a_label_the_region_has_none():
+    [region] = results_of(ASK, Brush("brushlabels", "brush", None, ()), MASK)
+    assert region["value"].keys() == {"format", "rle"}
+
+
+def test_an_empty_mask_is_no_region():
+    assert results_of(ASK, BRUSH, Mask(np.zeros((30, 40), bool), 0.0)) == []
+
+
+def test_ids_are_new_every_time_and_fit_for_an_address():
+    ids = [results_of(ASK, BRUSH, MASK)[0]["id"] for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(one.isalnum() for one in ids)
+
+
+def test_the_predictions_score_is_the_mean():
+    assert prediction_of([{"score": 0.5}, {"score": 1.0}], "v") == {
+        "result": [{"score": 0.5}, {"score": 1.0}],
+        "score": 0.75,
+        "model_version": "v",
+    }
+    assert prediction_of([], "v") == {"result": [], "score": 0.0, "model_version": "v"}
