@@ -91,9 +91,8 @@ class ImageLoader:
     def _fetched(self, url: str, credentials: Credentials | None) -> bytes:
         """Follows redirects by hand: who may see the token is decided anew at every step."""
         deadline = time.monotonic() + self._timeout
-        at = url
-        renewed = False
-        for _ in range(REDIRECTS + 2):
+        at, redirects, renewed = url, 0, False
+        while True:
             ours = credentials if credentials and credentials.token and _same(at, credentials.url) else None
             answer = self._asked(at, ours, deadline)
             if isinstance(answer, bytes):
@@ -108,9 +107,13 @@ class ImageLoader:
                 at = str(answer.url.join(answer.headers["location"]))
             except httpx.InvalidURL as error:
                 raise unreachable(answer.headers["location"], error) from None
+            redirects += 1
+            if redirects > REDIRECTS:
+                raise Unanswerable(
+                    "image", f"{shown(url)} sends on more than {REDIRECTS} times, at last to {shown(at)}"
+                )
             if not at.startswith(("http://", "https://")):
                 raise Unanswerable("image", f"{shown(url)} sends on to {shown(at)}, which is not http(s)")
-        raise Unanswerable("image", f"{shown(url)} sends on more than {REDIRECTS} times, at last to {shown(at)}")
 
     def _asked(self, url: str, credentials: Credentials | None, deadline: float) -> bytes | httpx.Response:
         """The image's bytes, or an answer that holds none: a redirect or a refusal."""
@@ -189,7 +192,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
         values = np.asarray(image, np.float64)
         low, high = values.min(), values.max()
-        return Image.fromarray(((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(((values - low) * 255 / ((high - low) or 1)).astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     shown_on_white = Image.new("RGBA", image.size, "white")

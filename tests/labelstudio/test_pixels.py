@@ -1,0 +1,157 @@
+"""Image files of all kinds become the pixels that the page shows."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from backend.labelstudio.images import FORMATS, pixels_of
+from backend.labelstudio.unanswerable import Unanswerable
+from tests.labelstudio.standins import picture
+
+LIMIT = 1_000_000
+
+
+def saved(image, kind="PNG", **settings):
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+def gradient(width=40, height=30):
+    """Red grows to the right, green downwards."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 6, y * 8, np.full_like(x, 60)], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_read(kind):
+    settings = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    pixels = pixels_of(saved(Image.fromarray(gradient()), kind, **settings), LIMIT)
+    assert (pixels.shape, pixels.dtype) == ((30, 40, 3), np.uint8)
+    assert np.abs(pixels.astype(int) - gradient()).mean() < (25 if kind == "GIF" else 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(kind, orientation):
+    upright = Image.fromarray(gradient(40, 30))
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    stored = upright if undo is None else upright.transpose(Image.Transpose(undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    data = saved(stored, kind, exif=exif, **settings)
+    assert Image.open(io.BytesIO(data)).getexif()[0x0112] == orientation
+    pixels = pixels_of(data, LIMIT)
+    assert pixels.shape == (30, 40, 3)
+    assert np.abs(pixels.astype(int) - gradient()).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation):
+    assert pixels_of(picture(40, 30, orientation=1), LIMIT).shape == (30, 40, 3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert pixels_of(saved(Image.fromarray(gradient()), "JPEG", exif=exif), LIMIT).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"])
+def test_every_mode_becomes_rgb(mode):
+    image = Image.new("RGB", (40, 30), "white").convert(mode)
+    pixels = pixels_of(saved(image, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"), LIMIT)
+    assert np.array_equal(pixels, np.full((30, 40, 3), 255))
+
+
+def test_a_cmyk_jpeg_is_not_inverted():
+    data = saved(ImageOps.invert(Image.new("RGB", (16, 16), "cyan")).convert("CMYK"), "JPEG", quality=100)
+    assert np.abs(pixels_of(data, LIMIT).astype(int) - (255, 0, 0)).max() < 6
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_what_is_transparent_is_white(mode):
+    half = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    half.putpixel((1, 0), (0, 0, 0, 255))
+    data = (
+        saved(half.convert(mode), "TIFF" if mode == "PA" else "PNG") if mode != "PA" else saved(half.quantize(), "PNG")
+    )
+    assert pixels_of(data, LIMIT).tolist() == [[[255] * 3, [0] * 3]]
+
+
+def test_a_transparent_colour_of_grey_and_of_a_palette_is_white():
+    grey = Image.fromarray(np.array([[0, 200]], np.uint8))
+    assert pixels_of(saved(grey, transparency=0), LIMIT).tolist() == [[[255] * 3, [200] * 3]]
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([0, 0, 0, 200, 0, 0])
+    palette.putpixel((1, 0), 1)
+    assert pixels_of(saved(palette, "GIF", transparency=0), LIMIT).tolist() == [[[255] * 3, [200, 0, 0]]]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_of_grey_become_eight(kind):
+    values = np.array([[0, 255, 256, 0x7FFF, 0xFFFF]], np.uint16)
+    pixels = pixels_of(saved(Image.fromarray(values), kind), LIMIT)
+    assert pixels[0, :, 0].tolist() == [0, 0, 1, 127, 255]
+    assert np.ptp(pixels, axis=2).max() == 0
+
+
+@pytest.mark.parametrize("values", [np.array([[-1.0, 0.0, 1.0]], np.float32), np.array([[-50, 0, 50]], np.int32)])
+def test_numbers_of_a_range_of_their_own_are_stretched(values):
+    assert pixels_of(saved(Image.fromarray(values), "TIFF"), LIMIT)[0, :, 0].tolist() == [0, 127, 255]
+
+
+def test_one_number_everywhere_is_no_division_by_zero():
+    assert pixels_of(saved(Image.fromarray(np.full((2, 2), 3.0, np.float32)), "TIFF"), LIMIT).max() == 0
+
+
+def test_the_first_frame_of_an_animation():
+    red, blue = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    for kind in ("GIF", "WEBP", "PNG", "TIFF"):
+        pixels = pixels_of(saved(red, kind, save_all=True, append_images=[blue]), LIMIT)
+        assert pixels[..., 0].min() > 200
+        assert pixels[..., 2].max() < 50
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded():
+    header = saved(Image.new("L", (3000, 3000)))[:60]  # no pixel data: decoding it would fail otherwise
+    with pytest.raises(Unanswerable, match=r"3000 x 3000 pixels, more than the 1 megapixels") as caught:
+        pixels_of(header, LIMIT)
+    assert caught.value.link == "image"
+    assert pixels_of(saved(Image.new("L", (1000, 1000))), LIMIT).shape == (1000, 1000, 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no image",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        picture()[:300],
+        saved(Image.new("L", (9, 9)))[:45],
+    ],
+)
+def test_what_is_no_whole_image_is_refused(data):
+    with pytest.raises(Unanswerable, match="are not an image that can be read") as caught:
+        pixels_of(data, LIMIT)
+    assert caught.value.link == "image"
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds odd
+@given(
+    st.sampled_from(FORMATS),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8),
+    st.integers(0, 600),
+)
+def test_any_damage_is_borne_or_refused(kind, damage, cut):
+    data = bytearray(saved(Image.fromarray(gradient(12, 9)), kind))
+    for place, value in damage:
+        if place < len(data):
+            data[place] = value
+    try:
+        pixels = pixels_of(bytes(data[: len(data) - cut]), LIMIT)
+    except Unanswerable:
+        return
+    assert pixels.shape[2] == 3
