@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from backend.labelstudio.addresses import shown
 from backend.labelstudio.context import Ask, asks_of, prompt_of
 from backend.labelstudio.images import ImageLoader, pixels_of
 from backend.labelstudio.interface import Interface, interface_of
@@ -93,7 +94,11 @@ def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping
 
     def encode() -> Embedding:
         with _phase(segmenter, "encode"):
-            return predictor.encode(engine, pixels_of(data, segmenter.images.max_pixels))
+            try:
+                pixels = pixels_of(data, segmenter.images.max_pixels)
+            except Unanswerable as error:
+                raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
+            return predictor.encode(engine, pixels)
 
     return segmenter.embeddings.get(key, encode)
 

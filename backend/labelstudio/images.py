@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
@@ -179,9 +179,10 @@ def pixels_of(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     except Unanswerable:
         raise
     except Exception as error:  # a hostile file makes Pillow raise nearly anything
+        why = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise Unanswerable(
             "image",
-            f"the {len(data)} bytes that begin with {data[:16]!r} are not an image that can be read ({error}): use "
+            f"the {len(data)} bytes that begin with {data[:16]!r} are not an image that can be read ({why}): use "
             + ", ".join(FORMATS),
         ) from None
 

@@ -106,7 +106,7 @@ def _made() -> Segmenter:
     key = settings.label_studio_api_key
     images = ImageLoader(
         label_studio_url=settings.label_studio_url,
-        api_key=key and key.get_secret_value(),
+        api_key=key.get_secret_value() if key else None,
         model_dir=settings.model_dir,
         local_files_root=settings.edgesam_local_files_root,
         timeout=settings.edgesam_image_timeout,

@@ -1,0 +1,198 @@
+"""Answers: one per task, nothing computed twice, every failure named."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from backend.labelstudio import rle
+from backend.labelstudio.answering import Unanswerable, answer
+from tests.labelstudio.standins import DiscEngine, NothingEngine, data_uri, loader, picture, segmenter_of
+
+CONFIG = """<View><Image name="image" value="$image"/>
+<BrushLabels name="brush" toName="image"><Label value="Dog"/><Label value="Cat"/></BrushLabels>
+<KeyPointLabels name="keypoint" toName="image" smart="true"><Label value="Dog"/><Label value="Cat"/></KeyPointLabels>
+</View>"""
+
+
+def task(**settings):
+    return {"id": 1, "data": {"image": data_uri(picture(**{"width": 80, "height": 60, **settings}))}}
+
+
+def click(x=50, y=50, label="Dog", **beside):
+    value = {"x": x, "y": y, "width": 0.2, "keypointlabels": [label]}
+    return {
+        "type": "keypointlabels",
+        "from_name": "keypoint",
+        "to_name": "image",
+        "image_rotation": 0,
+        "value": value,
+        "is_positive": True,
+        **beside,
+    }
+
+
+def context(*items):
+    return {"result": list(items) or [click()]}
+
+
+@pytest.mark.parametrize("without", [None, {}])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_without_a_context_an_empty_list_per_task_and_nothing_is_asked_of_anyone(without, count):
+    def engine():
+        raise AssertionError("nobody needs the engine")
+
+    segmenter = segmenter_of()
+    object.__setattr__(segmenter, "engine", engine)
+    assert answer(segmenter, [{}] * count, "no xml", without) == [[]] * count
+
+
+def test_every_task_gets_its_own_answer_in_order():
+    tasks = [task(width=80), task(width=120), task(width=160)]
+    predictions = answer(segmenter_of(), tasks, CONFIG, context())
+    assert [one["result"][0]["original_width"] for one in predictions] == [80, 120, 160]
+
+
+def test_every_object_gets_its_mask_the_newest_last():
+    [prediction] = answer(segmenter_of(), [task()], CONFIG, context(click(20, 50, "Cat"), click(80, 50)))
+    assert [region["value"]["brushlabels"] for region in prediction["result"]] == [["Cat"], ["Dog"]]
+    left, right = (rle.decode(region["value"]["rle"], 80, 60) for region in prediction["result"])
+    assert left[30, 16]
+    assert right[30, 64]
+    assert not (left & right).any()
+
+
+@pytest.mark.parametrize("nothing", [[], [click(is_positive=False)]])
+def test_a_context_that_asks_for_nothing_gets_an_empty_prediction(nothing):
+    predictions = answer(segmenter_of(), [task(), task()], CONFIG, {"result": nothing})
+    assert predictions == [{"result": [], "score": 0.0, "model_version": "disc-v1"}] * 2
+
+
+def test_a_model_that_finds_nothing_gives_an_empty_prediction():
+    assert answer(segmenter_of(NothingEngine()), [task()], CONFIG, context()) == [
+        {"result": [], "score": 0.0, "model_version": "disc-v1"}
+    ]
+
+
+def test_a_known_picture_is_not_encoded_again_under_any_address():
+    engine = DiscEngine()
+    segmenter = segmenter_of(engine)
+    for _ in range(2):
+        answer(segmenter, [task()], CONFIG, context())
+    answer(segmenter, [{"data": {"image": "http://elsewhere/dog.jpg"}}], CONFIG, context())
+    assert engine.encoded == 2
+    answer(segmenter, [{"id": 5, "data": {"image": data_uri(picture(), "image/png")}}], CONFIG, context())
+    assert engine.encoded == 2
+
+
+def test_another_engine_encodes_anew():
+    engine, other = DiscEngine(), DiscEngine()
+    other.identity = "other"
+    segmenter = segmenter_of(engine)
+    answer(segmenter, [task()], CONFIG, context())
+    object.__setattr__(segmenter, "engine", lambda: other)
+    answer(segmenter, [task()], CONFIG, context())
+    assert (engine.encoded, other.encoded) == (1, 1)
+
+
+def test_many_at_once_get_the_masks_of_their_own_pictures():
+    """32 threads, 8 pictures: as one by one, and every picture is encoded once."""
+    tasks = [task(width=64 + 16 * n, colour=(20 * n, 100, 30)) for n in range(8)]
+    contexts = [context(click(10 + 10 * n, 50)) for n in range(8)]
+
+    def masks(segmenter, n):
+        [prediction] = answer(segmenter, [tasks[n % 8]], CONFIG, contexts[n % 8])
+        return [region["value"]["rle"] for region in prediction["result"]]
+
+    alone = [masks(segmenter_of(), n) for n in range(8)]
+    engine = DiscEngine()
+    segmenter, together = segmenter_of(engine), threading.Barrier(32)
+
+    def ask(n):
+        together.wait()
+        return masks(segmenter, n)
+
+    with ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(ask, range(32))) == alone * 4
+    assert engine.encoded == 8
+
+
+def test_the_exif_orientation_counts_before_the_model():
+    [prediction] = answer(segmenter_of(), [task(orientation=6)], CONFIG, context(click(10, 50)))
+    [region] = prediction["result"]
+    assert (region["original_width"], region["original_height"]) == (80, 60)
+    assert rle.decode(region["value"]["rle"], 80, 60)[30, 8]
+
+
+def test_specks_are_left_out_when_asked():
+    class Specks(DiscEngine):
+        def decode(self, embedding, coordinates, labels, low_res):
+            logits, ious = super().decode(embedding, coordinates, labels, low_res)
+            logits[:, :, 2, 2] = 8
+            return logits, ious
+
+    def corner(**settings):
+        [prediction] = answer(segmenter_of(Specks(), **settings), [task(width=1024, height=768)], CONFIG, context())
+        return rle.decode(prediction["result"][0]["value"]["rle"], 1024, 768)[:20, :20].any()
+
+    assert corner()
+    assert not corner(smallest_share=0.01)
+
+
+def test_the_phases_are_observed():
+    seen = []
+    segmenter = segmenter_of(observe=lambda phase, seconds: seen.append((phase, seconds >= 0)))
+    answer(segmenter, [task()], CONFIG, context())
+    answer(segmenter, [task()], CONFIG, context())
+    assert seen == [(phase, True) for phase in ("image", "encode", "decode", "answer", "image", "decode", "answer")]
+
+
+def test_scores_are_the_masks_own():
+    [prediction] = answer(segmenter_of(), [task()], CONFIG, context())
+    assert prediction["score"] == prediction["result"][0]["score"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "data", "link"),
+    [
+        ("no xml", context(), None, "labelling configuration"),
+        ('<View><Image name="image" value="$image"/></View>', context(), None, "labelling configuration"),
+        (CONFIG, context(click(x="left")), None, "context"),
+        (CONFIG, {"result": 5}, None, "context"),
+        (CONFIG, context(), {}, "image"),
+        (CONFIG, context(), {"image": "data:image/png;base64,aGVsbG8="}, "image"),
+        (CONFIG, context(), {"image": "file:///etc/passwd"}, "image"),
+    ],
+)
+def test_what_cannot_be_answered_says_which_link_is_broken(config, given, data, link):
+    with pytest.raises(Unanswerable) as caught:
+        answer(segmenter_of(), [task() if data is None else {"id": 1, "data": data}], config, given)
+    assert caught.value.link == link
+    assert str(caught.value)
+
+
+def test_a_broken_picture_names_its_address():
+    images = loader(lambda request: httpx.Response(200, content=b"no image"))
+    with pytest.raises(Unanswerable, match=r"http://elsewhere/dog\.jpg: the 8 bytes that begin with"):
+        answer(segmenter_of(images=images), [{"data": {"image": "http://elsewhere/dog.jpg"}}], CONFIG, context())
+
+
+def test_what_the_engine_says_of_its_weights_reaches_the_caller():
+    segmenter = segmenter_of()
+
+    def engine():
+        raise Unanswerable("weights", "no weights")
+
+    object.__setattr__(segmenter, "engine", engine)
+    with pytest.raises(Unanswerable, match="no weights"):
+        answer(segmenter, [task()], CONFIG, context())
+
+
+def test_a_mask_covers_what_the_engine_drew():
+    [prediction] = answer(segmenter_of(), [task(width=1024, height=1024)], CONFIG, context(click(25, 75)))
+    mask = rle.decode(prediction["result"][0]["value"]["rle"], 1024, 1024)
+    y, x = np.mgrid[:1024, :1024] + 0.5
+    disc = np.hypot(x - 256, y - 768) < 96
+    assert (mask & disc).sum() / (mask | disc).sum() > 0.97
