@@ -67,7 +67,7 @@ def services_of(settings: Settings, loading: Loading) -> Services:
         smallest_share=settings.edgesam_smallest_part,
         observe=lambda step, seconds: metrics.steps.labels(step).observe(seconds),
     )
-    predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(4)
+    predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(64)
     return Services(loading, segmenter, embeddings, settings.model_dir, predictions, chores)
 
 

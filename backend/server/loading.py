@@ -99,7 +99,16 @@ def load_configured(settings: Settings) -> Loading:
 def _find(settings: Settings) -> WeightsFile:
     from backend.segmentation.weights import find_weights
 
-    return find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
+    told = -1
+
+    def progress(so_far: int, in_all: int) -> None:
+        nonlocal told
+        percent = so_far * 100 // max(in_all, 1)
+        if percent // 10 > told:
+            told = percent // 10
+            log.info("weights_download", weights=settings.edgesam_weights, percent=percent)
+
+    return find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence, progress)
 
 
 def load_engine(weights: WeightsFile) -> Engine:

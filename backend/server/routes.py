@@ -49,7 +49,7 @@ class Services:
     predictions: anyio.CapacityLimiter
     """How many predictions run at once."""
     chores: anyio.CapacityLimiter
-    """For /setup: it must not wait behind predictions."""
+    """For /setup and /versions: short, many at once, and never behind predictions."""
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,10 @@ SILENT_SECONDS = 120
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not a guess at /tmp: Linux's own, there on read-only root file systems
 
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Prometheus's library looks here for the folder in which several processes count together."""
+
+
 class ServeError(Exception):
     """The service cannot start; the message says why, in one line."""
 
@@ -35,7 +40,7 @@ def serve(settings: Settings) -> None:
     configure(settings.log_level)
     _share_the_cores(settings.workers)
     if settings.workers > 1:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
+        os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
     door = _listening(settings.host, settings.port)
     _Gunicorn(settings, door.detach()).run()  # gunicorn closes it
 
@@ -89,6 +94,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "logger_class": Log,
             "child_exit": _forget,
+            "on_exit": _tidy,
             "proc_name": "edgesam-ls-backend",
         }.items():
             self.cfg.set(name, value)
@@ -116,9 +122,15 @@ class Log(gunicorn.glogging.Logger):  # type: ignore[misc]
         self.access_log.handlers = []
 
 
+def _tidy(_server: Any) -> None:
+    """Called once, when the last process has ended."""
+    if METRICS_FOLDER in os.environ:
+        shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
+
+
 def _forget(_server: Any, worker: Any) -> None:
     """What a dead process held no longer counts."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if METRICS_FOLDER in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
