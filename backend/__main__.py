@@ -103,16 +103,16 @@ def export(
 ) -> None:
     """Write the model for other programs; what is written is compared with torch before it counts."""
     settings = _settings(edgesam_weights=weights)
-    from backend.segmentation import export as exporting
+    from backend.segmentation.export import ExportError, export_onnx, export_torchscript
     from backend.segmentation.weights import WeightsError, find_weights
 
     try:
         found = find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
-        write = exporting.export_torchscript if form is Format.TORCHSCRIPT else exporting.export_onnx
-        written = write(found, target)
-    except WeightsError as error:
+        write = export_torchscript if form is Format.TORCHSCRIPT else export_onnx
+        write(found, target)
+    except (WeightsError, ExportError) as error:
         raise _end(str(error), FAILED) from error
-    typer.echo(str(written))
+    typer.echo(str(target))
 
 
 @app.command()

@@ -64,3 +64,14 @@ def test_unknown_weights_are_told_with_the_known_ones(tmp_path: Path) -> None:
     result = runner.invoke(app, ["weights", "fetch", "nothing"], env={"MODEL_DIR": str(tmp_path)})
     assert result.exit_code == 1
     assert "mobile_sam" in result.stderr
+
+
+@pytest.mark.parametrize(("form", "function"), [("torchscript", "export_torchscript"), ("onnx", "export_onnx")])
+def test_export_writes_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, function: str
+) -> None:
+    asked: list[tuple[str, Path]] = []
+    monkeypatch.setattr(f"backend.segmentation.export.{function}", lambda found, to: asked.append((found.name, to)))
+    result = runner.invoke(app, ["export", form, str(tmp_path / "out")], env={"MODEL_DIR": str(tmp_path)})
+    assert result.exit_code == 0, result.stderr
+    assert asked == [("edgesam", tmp_path / "out")]
