@@ -120,7 +120,7 @@ class ImageLoader:
         for attempt in range(1, ATTEMPTS + 1):
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+                headers = {"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity"}
                 if credentials:
                     headers["Authorization"] = self._tokens.header(credentials)
                 with self._client.stream("GET", url, headers=headers, timeout=left) as answer:

@@ -26,6 +26,7 @@ class Web:
         url = str(request.url)
         self.sent.append((url, request.headers.get("authorization")))
         assert "cookie" not in request.headers
+        assert "*/*" in request.headers["accept"], "Label Studio answers 406 to image/* alone"
         found = self.answers.get(url, httpx.Response(404))
         if isinstance(found, Exception):
             raise found
