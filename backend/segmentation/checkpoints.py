@@ -1,16 +1,21 @@
-"""Files of weights: read without running anything that is in them, and told apart by what they hold."""
+"""Files of weights: read without running anything that is in them, and told apart by what they hold.
+
+torch is imported by the functions that read tensors: a process that runs another engine does not need it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["repvit_m1", "tinyvit", "torchscript"]
 KINDS: tuple[Kind, ...] = ("repvit_m1", "tinyvit")
@@ -19,6 +24,9 @@ KINDS: tuple[Kind, ...] = ("repvit_m1", "tinyvit")
 UPSAMPLES = ("bicubic", "bilinear")
 MARKS = {"image_encoder.fuse_stage2.weight": "repvit_m1", "image_encoder.patch_embed.seq.0.c.weight": "tinyvit"}
 """A parameter that only one kind of encoder has."""
+
+UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
+"""What mobile_sam.pt has besides a segmentation model: the classifier that TinyViT was trained with first."""
 
 METADATA_FILE = "edgesam.json"
 """The extra file of a TorchScript file that says where it comes from."""
@@ -52,15 +60,16 @@ def contents_of(path: Path) -> Contents:
 
 def is_torchscript(path: Path) -> bool:
     """Whether `path` is what export_torchscript wrote. Nothing in it is run."""
-    try:
-        reader = torch.PyTorchFileReader(str(path))
-    except RuntimeError:
+    if not zipfile.is_zipfile(path):
         return False
-    return f"extra/{METADATA_FILE}" in reader.get_all_records()
+    with zipfile.ZipFile(path) as file:
+        return any(name.endswith(f"/extra/{METADATA_FILE}") for name in file.namelist())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The file's tensors on the CPU, floats as float32. Raises WeightsError where it is not a state dict."""
+    import torch
+
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:
@@ -69,14 +78,28 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}") from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise WeightsError(f"{path} holds no state dict (names and tensors): give a published or exported file")
-    return {name: value.float() if value.is_floating_point() else value for name, value in loaded.items()}
+    return {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in loaded.items()
+        if not name.startswith(UNUSED)
+    }
+
+
+def encoder_hash(state: dict[str, Tensor], kind: str, upsample: str) -> str:
+    """16 digits for all that an embedding depends on: a decoder trained anew keeps them, another encoder does not."""
+    digest = hashlib.sha256(f"{kind} {upsample}".encode())
+    for name in sorted(state):
+        if name.startswith("image_encoder.") and state[name].is_floating_point():
+            digest.update(name.encode())
+            digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _contents_of_safetensors(path: Path) -> Contents:
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "numpy") as file:
             names, said = list(file.keys()), file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.segmentation.checkpoints import read_state_dict
+from backend.segmentation.checkpoints import encoder_hash
 from backend.segmentation.engines import Floats
-from backend.segmentation.model import inference_parts, load_model
+from backend.segmentation.model import inference_parts, model_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
-from backend.segmentation.repvit import Upsample
 from backend.segmentation.weights import WeightsError, WeightsFile
 
 Decode = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -63,31 +61,19 @@ def load_torch_engine(weights: WeightsFile, device: str = "auto") -> TorchEngine
     version = f"{weights.name}-{weights.sha256[:8]}"
     if weights.kind == "torchscript":
         return _torchscript_engine(weights, place, version)
-    kind = cast(Literal["repvit_m1", "tinyvit"], weights.kind)
-    state = read_state_dict(weights.path)
-    try:
-        model = load_model(state, kind, cast(Upsample, weights.upsample))
-    except WeightsError as error:
-        raise WeightsError(f"{weights.path}: {error}") from error
-    identity = f"{encoder_hash(state, kind, weights.upsample)}-torch-fp32"
+    model = model_of(weights)
+    identity = f"{encoder_hash(model.state_dict(), weights.kind, weights.upsample)}-torch-fp32"
     encoder, decoder = inference_parts(model)
     encoder = encoder.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TorchEngine(encoder, decoder.to(place), place, identity, version)
 
 
-def encoder_hash(state: dict[str, Tensor], kind: str, upsample: str) -> str:
-    """Names an encoder by all that its embeddings depend on; a decoder trained anew does not change it."""
-    digest = hashlib.sha256(f"{kind} {upsample}".encode())
-    for name in sorted(state):
-        if name.startswith("image_encoder.") and state[name].is_floating_point():
-            digest.update(name.encode())
-            digest.update(state[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str) -> TorchEngine:
     try:
-        module = torch.jit.load(str(weights.path), map_location=place).eval()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings(
+            action="ignore", category=DeprecationWarning
+        ):  # torch would rather have its exports
+            module = torch.jit.load(str(weights.path), map_location=place).eval()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise WeightsError(f"{weights.path} cannot be read as TorchScript: {error}") from error
     # The file brings its code along, so the embedding depends on the whole file.

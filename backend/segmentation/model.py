@@ -9,16 +9,17 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from backend.segmentation.checkpoints import WeightsError
+from backend.segmentation.checkpoints import WeightsError, read_state_dict
 from backend.segmentation.layers import EMBEDDING_CHANNELS, reparameterised
 from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
 from backend.segmentation.repvit import RepViT, Upsample
 from backend.segmentation.tinyvit import TinyViT
+from backend.segmentation.weights import WeightsFile
 
 
 def _load_sam_modeling() -> ModuleType:
@@ -40,11 +41,10 @@ def _load_sam_modeling() -> ModuleType:
 
 sam = _load_sam_modeling()
 
+EncoderKind = Literal["repvit_m1", "tinyvit"]
+
 GRID = 64
 """Side of the embedding."""
-
-UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
-"""What mobile_sam.pt has besides a segmentation model: the classifier that TinyViT was trained with first."""
 
 
 class SegmentationModel(nn.Module):
@@ -113,31 +113,39 @@ class Decoder(nn.Module):
         return dense
 
 
-def build_model(kind: Literal["repvit_m1", "tinyvit"], upsample: Upsample = "bilinear") -> SegmentationModel:
+def build_model(kind: EncoderKind, upsample: Upsample = "bilinear") -> SegmentationModel:
     """A model with random weights. `upsample` concerns repvit_m1 only."""
     return SegmentationModel(TinyViT() if kind == "tinyvit" else RepViT(upsample))
 
 
-def load_model(
-    state: dict[str, Tensor], kind: Literal["repvit_m1", "tinyvit"], upsample: Upsample
-) -> SegmentationModel:
+def load_model(state: dict[str, Tensor], kind: EncoderKind, upsample: Upsample) -> SegmentationModel:
     """A model with the weights of `state`, in evaluation mode. Raises WeightsError that names what does not fit."""
     model = build_model(kind, upsample)
     ours = model.state_dict()
-    given = {name: value for name, value in state.items() if not name.startswith(UNUSED)}
     troubles = [
-        *(f"{name} is unknown" for name in sorted(given.keys() - ours.keys())),
-        *(f"{name} is missing" for name in sorted(ours.keys() - given.keys())),
+        *(f"{name} is unknown" for name in sorted(state.keys() - ours.keys())),
+        *(f"{name} is missing" for name in sorted(ours.keys() - state.keys())),
         *(
             f"{name} is {tuple(value.shape)}, not {tuple(ours[name].shape)}"
-            for name, value in given.items()
+            for name, value in state.items()
             if name in ours and value.shape != ours[name].shape
         ),
     ]
     if troubles:
         raise WeightsError(f"the weights are not {kind}'s: {_shortened(troubles)}")
-    model.load_state_dict(given, strict=True)
+    model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False)
+
+
+def model_of(weights: WeightsFile) -> SegmentationModel:
+    """The model of a file of tensors, in evaluation mode. Raises WeightsError where the file does not hold it."""
+    if weights.kind == "torchscript":
+        raise WeightsError(f"{weights.path} is an export, to be run only: give the weights that it was made from")
+    state = read_state_dict(weights.path)
+    try:
+        return load_model(state, cast(EncoderKind, weights.kind), cast(Upsample, weights.upsample))
+    except WeightsError as error:
+        raise WeightsError(f"{weights.path}: {error}") from error
 
 
 def inference_parts(model: SegmentationModel) -> tuple[nn.Module, Decoder]:

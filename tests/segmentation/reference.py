@@ -73,7 +73,7 @@ class StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @contextmanager
 def reference_package(name: str) -> Iterator[ModuleType]:
-    """The package `name`, imported while stand-ins take the place of what is absent. Afterwards all of it is forgotten."""
+    """The package `name`, imported while stand-ins take the place of what is absent; all of it is forgotten after."""
     concerned = {name, *ABSENT}
     before = {key: module for key, module in sys.modules.items() if key.split(".")[0] in concerned}
     for key in before:

@@ -217,7 +217,7 @@ def test_unknown_and_missing_names_are_told(random_model):
 
 
 def test_mobilesam_is_not_edgesam(mobile_sam):
-    with pytest.raises(WeightsError, match="not repvit_m1's: image_encoder.layers"):
+    with pytest.raises(WeightsError, match=r"not repvit_m1's: image_encoder\.layers"):
         load_model(read_state_dict(mobile_sam.path), "repvit_m1", "bilinear")
 
 
