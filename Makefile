@@ -7,13 +7,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 HOST ?= 127.0.0.1
 PORT ?= 9090
+LABEL_STUDIO_PORT ?= 8080
+STUDIO_VENV := .venv-ls
 # torch without CUDA comes from PyTorch's own index, given up after five seconds where it is not reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # The first Python on the PATH that is new enough.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup serve lint test
+.PHONY: help setup serve demo lint test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +24,9 @@ setup: $(VENV)/.development ## install everything into .venv
 
 serve: $(VENV)/.runtime ## serve on HOST and PORT (127.0.0.1, 9090)
 	exec $(PY) -m backend serve --host $(HOST) --port $(PORT)
+
+demo: $(VENV)/.runtime $(STUDIO_VENV)/.installed ## a real Label Studio to click in (CHECK=1: one click, then stop)
+	exec $(PY) -m demo --label-studio-port $(LABEL_STUDIO_PORT) --port $(PORT) $(if $(CHECK),--check)
 
 lint: $(VENV)/.development ## style, types, and who may import whom
 	$(VENV)/bin/ruff check .
@@ -49,4 +54,11 @@ $(VENV)/.runtime: $(VENV)/.python requirements.txt
 $(VENV)/.development: $(VENV)/.runtime requirements-dev.txt requirements-no-deps.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
+	touch $@
+
+# Label Studio asks for other versions of what the backend uses: it lives apart.
+$(STUDIO_VENV)/.installed: $(VENV)/.python demo/requirements.txt
+	@echo "Installing Label Studio into $(STUDIO_VENV): a few minutes, once"
+	$(PYTHON) -m venv $(STUDIO_VENV)
+	$(STUDIO_VENV)/bin/pip install --quiet --disable-pip-version-check -r demo/requirements.txt
 	touch $@
