@@ -40,14 +40,14 @@ SETUP_WAIT = 2.0
 """Seconds that 2.x's /setup waits for the model's name; Label Studio gives up after three."""
 
 log = structlog.get_logger()
-_lock = threading.Lock()
+_making, _loading = threading.Lock(), threading.Lock()
 
 
 class EdgeSAMBackend(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml has no types
     """A click or a box becomes a mask. Nothing is kept between requests but what the process's segmenter caches."""
 
     TRAIN_EVENTS = ()
-    """Nothing is trained here: without this 1.0.9 starts a process at every annotation."""
+    """Nothing is trained here; with its own 1.0.9 would name a new version after every annotation."""
 
     segmenter: ClassVar[Callable[[], Segmenter]]
     """The process's segmenter: as the settings say, unless a subclass has another."""
@@ -55,7 +55,9 @@ class EdgeSAMBackend(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-m
     def setup(self) -> None:
         """Called by 2.x in every request: names the version. While the weights still load, the name waits a little."""
         with suppress(NotYet, Unanswerable):
-            self.set("model_version", _engine(type(self).segmenter()).result(SETUP_WAIT).version)
+            version = _engine(type(self).segmenter()).result(SETUP_WAIT).version
+            if self.get("model_version") != version:  # each write goes to a database
+                self.set("model_version", version)
 
     def predict(
         self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None, **_kwargs: Any
@@ -78,7 +80,7 @@ class EdgeSAMBackend(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-m
 
 def configured_segmenter() -> Segmenter:
     """The process's segmenter, as the settings say; its model loads beside the first request."""
-    with _lock:
+    with _making:
         return _made()
 
 
@@ -121,7 +123,7 @@ def _loaded(settings: Settings) -> Engine:
     """The configured engine, loaded once. Raises Unanswerable where it cannot be had."""
     from backend.segmentation.weights import WeightsError
 
-    with _lock:
+    with _loading:  # not the lock above: /setup must not wait for weights
         try:
             return _load(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
         except WeightsError as error:
