@@ -112,13 +112,13 @@ class AttentionBlock(nn.Module):
         self.mlp = Perceptron(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + _by_window(self.attn, x.permute(0, 2, 3, 1), self.window).permute(0, 3, 1, 2)
+        x = x + attend_by_window(self.attn, x.permute(0, 2, 3, 1), self.window).permute(0, 3, 1, 2)
         x = self.local_conv(x)
         mixed: Tensor = x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return mixed
 
 
-def _by_window(attention: Attention, x: Tensor, side: int) -> Tensor:
+def attend_by_window(attention: nn.Module, x: Tensor, side: int) -> Tensor:
     """Attention on each side x side window of B x H x W x C. Zeros fill the last windows, and are attended to."""
     batch, height, width, channels = x.shape
     rows, columns = -(-height // side), -(-width // side)
