@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from backend.learning.clicks import Region
+from backend.learning.evaluate import ModelDoor, Selection, clicked, evaluate, summed_up
+from backend.learning.masks import DataError, Sample, samples_of
+from backend.learning.report import picture_of, table_of
+from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.prompts import Prompt
+from backend.segmentation.weights import WeightsFile
+
+
+class PerfectDoor:
+    """Knows the label maps, and answers with the object under the first click or in the middle of the box."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.labels = {sample.pixels().tobytes(): sample.labels() for sample in samples}
+
+    def open(self, pixels: NDArray[np.uint8]) -> None:
+        self.seen = self.labels[pixels.tobytes()]
+
+    def ask(self, prompt: Prompt) -> Region:
+        x, y = prompt.points[0] if prompt.box is None else np.array(prompt.box).reshape(2, 2).mean(0)
+        return np.asarray(self.seen == self.seen[int(y), int(x)])
+
+
+def test_a_perfect_door_gets_full_marks_with_one_click(masks: Path) -> None:
+    door = PerfectDoor(samples_of(masks / "discs"))
+    report = evaluate(door, masks, Selection(clicks=20))
+    figures = report.averages["object sources"]
+    assert figures == {"box": 1, "click1": 1, "click2": 1, "click3": 1, "noc85": 1, "noc90": 1}
+    assert report.objects_of("discs") == 10
+
+
+def test_random_weights_fail(masks: Path, random_weights: WeightsFile) -> None:
+    door = ModelDoor(load_torch_engine(random_weights, "cpu"))
+    report = evaluate(door, masks, Selection(images=1, objects=2))
+    assert report.averages["all sources"]["box"] < 0.5
+    assert report.averages["all sources"]["click1"] < 0.5
+
+
+def test_clicks_end_when_it_is_good_enough_after_three() -> None:
+    truth = np.zeros((30, 30), bool)
+    truth[5:25, 5:25] = True
+    nearly = truth.copy()
+    nearly[5, 5] = False
+    assert len(clicked(lambda prompt: nearly, truth, 20)) == 3
+    assert len(clicked(lambda prompt: truth, truth, 20)) == 1
+    assert len(clicked(lambda prompt: np.zeros_like(truth), truth, 20)) == 20
+
+
+def test_the_count_of_clicks_is_the_first_that_reached_the_goal(masks: Path) -> None:
+    class OneBetterEachTime(PerfectDoor):
+        """Adds rows of the object from the top, a quarter of them with each click."""
+
+        def ask(self, prompt: Prompt) -> Region:
+            whole = super().ask(prompt)
+            if prompt.box is not None:
+                return whole
+            rows = np.flatnonzero(whole.any(1))
+            shown = np.zeros_like(whole)
+            seen = rows[: max(1, round(len(rows) * len(prompt.points) / 4))]
+            shown[seen] = whole[seen]
+            return shown
+
+    report = evaluate(OneBetterEachTime(samples_of(masks / "discs")), masks, Selection(clicks=20))
+    assert report.averages["all sources"]["noc85"] == 4
+    assert report.averages["all sources"]["click1"] < 0.3 < report.averages["all sources"]["click2"]
+
+
+def test_a_large_source_does_not_outweigh_the_others() -> None:
+    rows = [{"source": "large", "box": 1.0}] * 9 + [{"source": "small", "box": 0.0}, {"source": "field", "box": 0.4}]
+    report = summed_up([dict(row) for row in rows], {"field": "domain"})
+    assert report.averages["object sources"]["box"] == 0.5
+    assert report.averages["domain sources"]["box"] == 0.4
+    assert report.averages["all sources"]["box"] == pytest.approx(1.4 / 3)
+
+
+def test_a_folder_without_sources_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no source"):
+        evaluate(PerfectDoor([]), tmp_path, Selection())
+
+
+def test_an_index_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text('[{"image": "../../x.png", "mask": "m.png", "objects": []}]')
+    with pytest.raises(DataError, match="leads out"):
+        samples_of(tmp_path)
+
+
+def test_the_report_is_a_table_and_a_picture(masks: Path, tmp_path: Path) -> None:
+    samples = samples_of(masks / "discs")
+    door = PerfectDoor(samples)
+    report = evaluate(door, masks, Selection())
+    table = table_of(report, {"discs": {"box": 0.75}})
+    assert table.row_count == 3
+    assert "100.0 (+25.0)" in list(table.columns[2].cells)
+    picture_of(door, samples, report.rows, tmp_path / "cases.png", each=2)
+    assert (tmp_path / "cases.png").stat().st_size > 1000
