@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from backend import __version__
+from backend.learning.commands import learning_app
 from backend.settings import Settings, SettingsError, read_settings
 
 WRONG_USE, FAILED = 2, 1
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
+app.add_typer(learning_app)
 
 
 class Format(StrEnum):
