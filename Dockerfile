@@ -9,9 +9,10 @@ RUN python -m venv /opt/venv
 COPY requirements.txt docker/install_torch.sh ./
 RUN sh install_torch.sh /opt/venv/bin/python "$TORCH_INDEX"
 RUN /opt/venv/bin/pip install -r requirements.txt
-# What only compiling against torch, or installing more, would need.
+# What only compiling against torch, testing it, or installing more would need.
 RUN cd /opt/venv/lib/python3.11/site-packages \
-    && rm -rf torch/include torch/share torch/bin torch/test pip pip-*.dist-info setuptools setuptools-*.dist-info \
+    && rm -rf torch/include torch/share torch/test torch/lib/*_test.so pip pip-*.dist-info \
+    && find torch/bin -type f ! -name torch_shm_manager -delete \
     && find . -name '*.a' -delete
 
 FROM python:3.11-slim
