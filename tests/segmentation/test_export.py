@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from torch import nn
+
+from backend.segmentation import export
+from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.export import ExportError, export_onnx, export_torchscript
+from backend.segmentation.model import example_inputs
+from backend.segmentation.weights import WeightsError, find_weights
+
+
+@pytest.fixture(scope="module")
+def torchscript(edgesam, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "edgesam.ts"
+    export_torchscript(edgesam, path)
+    return path
+
+
+def test_a_torchscript_file_is_weights_like_any_other(edgesam, torchscript, tmp_path):
+    found = find_weights(str(torchscript), tmp_path)
+    exported, engine = load_torch_engine(found, "cpu"), load_torch_engine(edgesam, "cpu")
+    canvas, (_, coordinates, labels, low_res, _) = (
+        example_inputs(3, 2)[0].numpy(),
+        [tensor.numpy() for tensor in example_inputs(3, 2)[1]],
+    )
+
+    embedding = exported.encode(canvas)
+
+    assert found.kind == "torchscript"
+    assert exported.version == f"edgesam-{found.sha256[:8]}"
+    assert exported.identity != engine.identity
+    np.testing.assert_allclose(embedding, engine.encode(canvas), atol=1e-3)
+    for before in (None, low_res):
+        ours, expected = (one.decode(embedding, coordinates, labels, before) for one in (exported, engine))
+        np.testing.assert_allclose(ours[0], expected[0], atol=1e-3)
+        np.testing.assert_allclose(ours[1], expected[1], atol=1e-3)
+
+
+def test_an_export_is_not_exported_again(torchscript, tmp_path):
+    with pytest.raises(WeightsError, match="is an export, to be run only"):
+        export_torchscript(find_weights(str(torchscript), tmp_path), tmp_path / "again.ts")
+
+
+class TinyDecoder(nn.Module):
+    def forward(self, embedding, coordinates, labels, low_res, has_low_res):
+        return low_res * has_low_res, coordinates.sum((1, 2)) + labels.sum(1)
+
+
+@pytest.mark.parametrize("wrong_by", [0.01, float("nan")])
+def test_what_differs_from_torch_is_not_handed_out(edgesam, tmp_path, monkeypatch, wrong_by):
+    def slightly_wrong(module):
+        return lambda *inputs: [array + np.float32(wrong_by) for array in right(module)(*inputs)]
+
+    right = export._with_torch
+    monkeypatch.setattr(export, "_with_torch", slightly_wrong)
+    monkeypatch.setattr(export, "inference_parts", lambda _: (nn.Conv2d(3, 1, 16, 16), TinyDecoder()))
+
+    with pytest.raises(ExportError, match=f"the encoder differs from torch by {wrong_by}"):
+        export_torchscript(edgesam, tmp_path / "edgesam.ts")
+    assert not (tmp_path / "edgesam.ts").exists()
+
+
+def test_onnx_is_compared_with_torch_and_takes_any_number_of_prompts_and_tokens(edgesam, tmp_path):
+    import openvino
+
+    encoder, decoder = export_onnx(edgesam, tmp_path)
+
+    core = openvino.Core()
+    model = core.read_model(decoder)
+    assert [port.get_any_name() for port in core.read_model(encoder).inputs] == ["image"]
+    assert [str(port.partial_shape) for port in model.inputs][1] == "[?,?,2]"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decoder.onnx", "encoder.onnx"]
