@@ -1,0 +1,132 @@
+"""Over Label Studio's API: what reaches the backend, and what comes back of it."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from demo.label_studio import call
+from demo.project import PHOTOGRAPHS, ask, tasks, upload
+from tests.system.conftest import eventually, requests_of
+from tests.system.masks import EYE, HELMET, ellipse, holds, iou, mask_of
+from tests.system.prompts import box, click
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+ASTRONAUT, CAT = (512, 512), (451, 300)
+
+
+@pytest.fixture
+def asked(api, project):
+    """asked(photograph, *prompts) -> the result regions."""
+
+    def regions(photograph, *prompts):
+        answer = ask(api, project.backend, project.tasks[photograph], list(prompts))
+        assert not answer.get("errors"), answer
+        return answer["data"]["result"]
+
+    return regions
+
+
+def predictions(api, task):
+    return call(api, "GET", "/api/predictions/", params={"task": task})
+
+
+def test_connecting(api, project):
+    [connected] = call(api, "GET", "/api/ml/", params={"project": project.id})
+    assert connected["readable_state"] == "Connected"
+    assert connected["model_version"].startswith("edgesam")
+
+
+def test_legacy_tokens_are_off_so_the_personal_access_token_brings_the_images(api):
+    assert call(api, "GET", "/api/jwt/settings")["legacy_api_tokens_enabled"] is False
+
+
+def test_opening_a_task_stores_no_prediction(api, project, served):
+    before = len(requests_of(served, "/predict"))
+    task = project.tasks["coffee.jpg"]
+    call(api, "GET", f"/api/tasks/{task}/")
+    eventually(lambda: len(requests_of(served, "/predict")) > before, "the task was offered to the backend")
+    assert {request["status"] for request in requests_of(served, "/predict")} == {200}
+    assert predictions(api, task) == []
+
+
+def test_a_click(asked):
+    [region] = asked("astronaut.jpg", click(ASTRONAUT, 80, 85, label="Thing"))
+    assert (region["from_name"], region["to_name"], region["type"]) == ("mask", "image", "brushlabels")
+    assert region["value"]["brushlabels"] == ["Thing"]
+    assert 0 < region["score"] <= 1
+    mask = mask_of(region)
+    assert holds(mask, 80, 85)
+    assert iou(mask, ellipse(ASTRONAUT, *HELMET)) > 0.75
+
+
+def test_a_negative_click_takes_away(asked):
+    [region] = asked("cat.jpg", click(CAT, 50, 40), click(CAT, 25, 85, positive=False))
+    mask = mask_of(region)
+    assert holds(mask, 50, 40)
+    assert not holds(mask, 25, 85)
+
+
+def test_only_a_negative_click_is_no_mask(asked):
+    assert asked("cat.jpg", click(CAT, 25, 85, positive=False)) == []
+
+
+def test_a_box(asked):
+    [region] = asked("cat.jpg", box(CAT, 30, 28, 16, 22))
+    assert region["value"]["brushlabels"] == ["Thing"]
+    assert iou(mask_of(region), ellipse(CAT, *EYE)) > 0.7
+
+
+def test_two_boxes_are_two_masks(asked):
+    regions = asked("cat.jpg", box(CAT, 30, 28, 16, 22), box(CAT, 66, 37, 12, 18))
+    left, right = map(mask_of, regions)
+    assert regions[0]["id"] != regions[1]["id"]
+    assert holds(left, 38, 38)
+    assert holds(right, 72, 45)
+    assert not (left & right).any()
+
+
+def test_a_photograph_that_exif_turns(api, project, tmp_path):
+    turned = tmp_path / "turned.jpg"
+    turned.write_bytes(stored_sideways(PHOTOGRAPHS / "cat.jpg"))
+    upload(api, project.id, [turned])
+    task = tasks(api, project.id)["turned.jpg"]
+    answer = ask(api, project.backend, task, [box(CAT, 30, 28, 16, 22)])
+    [region] = answer["data"]["result"]
+    assert (region["original_width"], region["original_height"]) == CAT
+    assert iou(mask_of(region), ellipse(CAT, *EYE)) > 0.7
+
+
+def stored_sideways(photograph):
+    """The same photograph as a camera held upright stores it: turned, with an EXIF Orientation that turns it back."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    Image.open(photograph).transpose(Image.Transpose.ROTATE_90).save(out, "JPEG", exif=exif, quality=95)
+    return out.getvalue()
+
+
+def test_retrieve_predictions_leaves_no_empty_tabs(api, project, served):
+    before = len(requests_of(served, "/predict"))
+    call(
+        api,
+        "POST",
+        "/api/dm/actions",
+        params={"id": "retrieve_tasks_predictions", "project": project.id},
+        json={"selectedItems": {"all": True, "excluded": []}, "project": project.id},
+    )
+    eventually(lambda: len(requests_of(served, "/predict")) > before, "the backend was asked for predictions")
+    assert [predictions(api, task) for task in project.tasks.values()] == [[] for _ in project.tasks]
+
+
+def test_webhooks_are_welcome(api, project, asked, served):
+    before = len(requests_of(served, "/webhook"))
+    [region] = asked("rocket.jpg", box((640, 427), 45, 28, 12, 70))
+    task = project.tasks["rocket.jpg"]
+    annotation = call(api, "POST", f"/api/tasks/{task}/annotations/", json={"result": [region]})
+    call(api, "PATCH", f"/api/annotations/{annotation['id']}/", json={"result": [region], "lead_time": 4})
+    call(api, "DELETE", f"/api/annotations/{annotation['id']}/")
+    call(api, "POST", f"/api/ml/{project.backend}/train", json={})
+    eventually(lambda: len(requests_of(served, "/webhook")) >= before + 4, "created, updated, deleted, training")
+    assert {200, 201} >= {request["status"] for request in requests_of(served, "/webhook")}
