@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -17,12 +16,8 @@ from backend.segmentation import predictor
 from backend.segmentation.engines import Engine
 from backend.segmentation.preprocess import SIDE
 from backend.segmentation.prompts import POSITIVE, Prompt
+from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
 from backend.settings import Settings
-
-if (
-    TYPE_CHECKING
-):  # what knows the files of weights imports torch, which takes seconds: only the thread below waits for it
-    from backend.segmentation.weights import WeightsFile
 
 log = structlog.stdlib.get_logger("edgesam.weights")
 
@@ -37,8 +32,6 @@ class Loading:
 
     def engine(self) -> Engine:
         """The engine; waits while it loads. Raises Unanswerable where it cannot be had."""
-        if self.failure is not None:
-            raise Unanswerable("weights", self.failure)
         try:
             return self.ready.result()
         except Exception as error:
@@ -56,7 +49,10 @@ class Loading:
         """What answers will name as model_version, after at most `wait` seconds: the weights' name and hash.
 
         Known as soon as the file is there, before anything is loaded; while it is still downloaded, the name alone.
+        Raises Unanswerable where nothing will ever answer.
         """
+        if self.failure is not None:
+            raise Unanswerable("weights", self.failure)
         try:
             return version_of(self.weights.result(wait))
         except NotYet:
@@ -83,7 +79,9 @@ def load_in_background(wanted: str, find: Callable[[], WeightsFile], load: Calla
             for future in (loading.weights, loading.ready):
                 if not future.done():
                     future.set_exception(error)
-            log.error("weights_failed", weights=wanted, message=_told(error), exc_info=not _is_ours(error))
+            log.error(
+                "weights_failed", weights=wanted, message=_told(error), exc_info=not isinstance(error, WeightsError)
+            )
         else:
             log.info("weights_loaded", weights=wanted, version=version_of(weights), path=str(weights.path))
 
@@ -97,8 +95,6 @@ def load_configured(settings: Settings) -> Loading:
 
 
 def _find(settings: Settings) -> WeightsFile:
-    from backend.segmentation.weights import find_weights
-
     told = -1
 
     def progress(so_far: int, in_all: int) -> None:
@@ -113,7 +109,7 @@ def _find(settings: Settings) -> WeightsFile:
 
 def load_engine(weights: WeightsFile) -> Engine:
     """The engine that runs these weights: the one place where it is chosen."""
-    from backend.segmentation.engine_torch import load_torch_engine
+    from backend.segmentation.engine_torch import load_torch_engine  # torch takes seconds to import
 
     engine = load_torch_engine(weights)
     _warm_up(engine)
@@ -128,12 +124,6 @@ def _warm_up(engine: Engine) -> None:
 
 def _told(error: BaseException) -> str:
     """For people: our own errors say what to do; of others only the kind is told, the log has the rest."""
-    if _is_ours(error):
+    if isinstance(error, WeightsError):
         return str(error)
     return f"the weights cannot be loaded ({type(error).__name__}); the log at the start says more"
-
-
-def _is_ours(error: BaseException) -> bool:
-    from backend.segmentation.weights import WeightsError
-
-    return isinstance(error, WeightsError)

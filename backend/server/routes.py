@@ -143,7 +143,7 @@ async def webhook(request: Request) -> Response:
 
 @router.post("/train")
 async def train() -> Response:
-    """Label Studio before 1.4 asked here; there is no training job to tell of."""
+    """A route of label-studio-ml's own api, for whoever asks it; Label Studio 1.23 sends START_TRAINING to /webhook."""
     return reply({"status": "ok", "job": None}, 201)
 
 
