@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,15 @@ def drawn(seed: int) -> tuple[Image.Image, Image.Image]:
         ImageDraw.Draw(image).ellipse(box, fill=tuple(int(value) for value in random.integers(120, 255, 3)))
         ImageDraw.Draw(labels).ellipse(box, fill=number)
     return image, labels
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """These networks are small, and the machine may be busy: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
