@@ -47,7 +47,8 @@ def served(tmp_path: Path, **environment: str) -> Iterator[tuple[subprocess.Pope
                     break
             yield process, client
         finally:
-            process.kill()
+            process.terminate()  # not kill: the processes below it would stay
+            process.wait(20)
 
 
 def test_it_starts_answers_and_stops_within_ten_seconds(tmp_path: Path) -> None:
