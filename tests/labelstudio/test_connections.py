@@ -1,5 +1,6 @@
 """What /setup told is kept: for every worker, for the next start, for the owner's eyes only."""
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +22,17 @@ def test_what_was_told_is_recalled_by_project_and_by_bare_id(tmp_path):
     assert recall(tmp_path, "2") is None
     assert recall(tmp_path, "27.5") is None
     assert recall(tmp_path / "none", "27") is None
+
+
+def test_of_two_projects_of_one_id_the_bare_id_means_the_newest(tmp_path):
+    for project, hostname, told_at in (
+        ("1.5", "http://old", 1000),
+        ("1.7", "http://new", 3000),
+        ("1.9", "http://old", 2000),
+    ):
+        remember(tmp_path, project, hostname, "a")
+        os.utime(tmp_path / "connections" / f"{project}.json", (told_at, told_at))
+    assert recall(tmp_path, "1") == Connection("http://new", "a")
 
 
 def test_projects_do_not_disturb_each_other_and_the_last_word_counts(tmp_path):

@@ -95,6 +95,9 @@ def test_a_second_click_at_the_same_place_takes_the_first_one_back():
     assert prompts(point(10, 10), point(20, 20, False), point(20, 20, True)) == [
         Prompt(((20.0, 10.0), (40.0, 20.0)), (1, 1))
     ]
+    assert prompts(point(10, 10, False), point(20, 20), point(10, 10)) == [  # and is the newest
+        Prompt(((40.0, 20.0), (20.0, 10.0)), (1, 1))
+    ]
 
 
 @pytest.mark.parametrize(("said", "positive"), [(1, True), (0, False), (True, True), (False, False), (None, None)])

@@ -82,6 +82,14 @@ def test_a_label_that_the_brush_does_not_know_is_left_out_and_logged():
     assert line["inside"] == '<BrushLabels name="b" toName="image">'
 
 
+def test_an_unknown_label_does_not_become_the_only_one():
+    assert interface(IMAGE, brush("b", "image", "Dog")).brush_for("image", ["Cat"]).labels == ()
+
+
+def test_the_same_text_is_read_once():
+    assert interface(IMAGE) is interface(IMAGE)
+
+
 def test_a_prompt_without_a_label_gets_the_brushs_only_one():
     assert interface(IMAGE, brush("b", "image", "Dog")).brush_for("image", []).labels == ("Dog",)
     assert interface(IMAGE, brush("b", "image", "Dog", "Cat")).brush_for("image", []).labels == ()

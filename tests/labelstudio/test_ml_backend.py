@@ -72,6 +72,7 @@ def test_what_cannot_be_answered_leaves_a_line_in_the_log(tmp_path):
     broken["tasks"] = [{**broken["tasks"][0], "data": {}}]
     [_, (status, _)], output = ask("1.0.9", tmp_path, [REQUESTS[0], ("/predict", broken)])
     assert status == 500
+    assert "unanswered" in output
     assert "the task's data has no address there" in output
     assert TOKEN not in output
 
