@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.__main__ import app
+from backend.learning.canvases import whole
+from backend.learning.loader import opened
+from backend.learning.masks import samples_of
+from backend.segmentation.weights import WeightsFile, find_weights
+
+runner = CliRunner()
+
+
+def test_evaluate_writes_a_report(masks: Path, random_weights: WeightsFile, tmp_path: Path) -> None:
+    out, picture = tmp_path / "report.json", tmp_path / "cases.png"
+    one = ["--images", "1", "--objects", "1", "--device", "cpu"]
+    called = ["evaluate", "--weights", str(random_weights.path), "--data", str(masks), *one]
+    done = runner.invoke(app, [*called, "--out", str(out), "--picture", str(picture)])
+    assert done.exit_code == 0, done.output
+    report = json.loads(out.read_text())
+    assert report["sources"]["discs"]["objects"] == 1
+    assert 0 <= report["averages"]["object sources"]["click3"] <= 1
+    assert picture.is_file()
+
+
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, random_weights: WeightsFile) -> None:
+    done = runner.invoke(app, ["evaluate", "--weights", str(random_weights.path), "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "holds no source" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_distill_leaves_weights_that_load_and_a_run_that_goes_on(
+    photos: Path, masks: Path, random_weights: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = ["distill", "--photos", str(photos), "--teacher", str(random_weights.path), "--out", str(tmp_path)]
+    called += ["--minutes", "0.01", "--batch", "1", "--workers", "0", "--device", "cpu", "--objects", "1"]
+    first = runner.invoke(app, called)
+    assert first.exit_code == 0, first.output
+    again = runner.invoke(app, called)
+    assert again.exit_code == 1
+    assert "--resume" in again.output
+    second = runner.invoke(app, [*called, "--resume", "--stage", "prompts", "--masks", str(masks)])
+    assert second.exit_code == 0, second.output
+    weights = find_weights(str(tmp_path / "edgesam.safetensors"), tmp_path)
+    assert (weights.kind, weights.upsample) == ("repvit_m1", "bilinear")
+
+
+def test_true_masks_are_opened_with_their_picture(masks: Path) -> None:
+    canvas = whole(opened(samples_of(masks / "discs")[0]))
+    assert canvas.extent == (768, 1024)
+    assert set(canvas.labels.flatten()) == {0, 1, 2}
