@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     edgesam_accept_licence: bool = Field(
         False, description="Says that you accept the licence of weights that ask for it (EdgeSAM's published ones)."
     )
+    edgesam_engine: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="What runs the model: auto is torch where it finds CUDA or MPS, else OpenVINO."
+    )
+    edgesam_precision: Literal["auto", "f32", "bf16"] = Field(
+        "auto", description="OpenVINO's arithmetic in the encoder: auto is bf16 where the CPU has it, else f32."
+    )
     edgesam_cache_mb: Annotated[int, Field(ge=4)] = Field(
         512, description="Memory for embeddings in one process, in MiB; an image takes 4."
     )

@@ -11,16 +11,15 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
 
 from backend.labelstudio.answering import Segmenter, Unanswerable, answer
+from backend.labelstudio.configured import engine_of, segmenter_of, weights_of
 from backend.labelstudio.connections import remember
-from backend.labelstudio.images import ImageLoader
-from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Engine
+from backend.segmentation.weights import WeightsError
 from backend.settings import Settings, read_settings
 
 try:
@@ -105,34 +104,18 @@ def _engine(segmenter: Segmenter) -> Future[Engine]:
 @cache
 def _made() -> Segmenter:
     settings = read_settings()
-    key = settings.label_studio_api_key
-    images = ImageLoader(
-        label_studio_url=settings.label_studio_url,
-        api_key=key.get_secret_value() if key else None,
-        model_dir=settings.model_dir,
-        local_files_root=settings.edgesam_local_files_root,
-        timeout=settings.edgesam_image_timeout,
-        max_bytes=settings.edgesam_max_image_mb << 20,
-        max_pixels=settings.edgesam_max_megapixels * 1_000_000,
-    )
-    embeddings = EmbeddingCache(settings.edgesam_cache_mb << 20)
-    return Segmenter(lambda: _loaded(settings), images, embeddings, settings.edgesam_smallest_part)
+    return segmenter_of(settings, lambda: _loaded(settings))
 
 
 def _loaded(settings: Settings) -> Engine:
     """The configured engine, loaded once. Raises Unanswerable where it cannot be had."""
-    from backend.segmentation.weights import WeightsError
-
     with _loading:  # not the lock above: /setup must not wait for weights
         try:
-            return _load(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence)
+            return _load(settings)
         except WeightsError as error:
             raise Unanswerable("weights", str(error)) from error
 
 
 @cache
-def _load(wanted: str, model_dir: Path, licence_accepted: bool) -> Engine:
-    from backend.segmentation.engine_torch import load_torch_engine
-    from backend.segmentation.weights import find_weights
-
-    return load_torch_engine(find_weights(wanted, model_dir, licence_accepted))
+def _load(settings: Settings) -> Engine:
+    return engine_of(settings, weights_of(settings))

@@ -6,6 +6,9 @@ Slots beyond the prompt are ABSENT: attention never looks at them, so that the m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -70,11 +73,11 @@ class SlottedDecoder(nn.Module):
         return masks, scores
 
 
-def attended(attention: nn.Module, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = None) -> Tensor:
+def attended(attention: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = None) -> Tensor:
     """segment_anything's Attention, through torch's own scaled dot product, which engines know as one operation."""
 
-    def by_head(projection: nn.Module, x: Tensor) -> Tensor:
-        y: Tensor = projection(x)
+    def by_head(projection: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        y = projection(x)
         return y.reshape(*y.shape[:2], heads, -1).transpose(1, 2)
 
     heads: int = attention.num_heads

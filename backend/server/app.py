@@ -15,11 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend import __version__
-from backend.labelstudio.answering import Segmenter, Unanswerable
-from backend.labelstudio.images import ImageLoader
-from backend.segmentation.embeddings import EmbeddingCache
+from backend.labelstudio.answering import Unanswerable
+from backend.labelstudio.configured import segmenter_of
 from backend.server import metrics
-from backend.server.doors import MIB, BodyDoor, PasswordDoor
+from backend.server.doors import BodyDoor, PasswordDoor
 from backend.server.eyes import Eyes
 from backend.server.loading import Loading, load_configured
 from backend.server.replies import error_reply
@@ -59,30 +58,11 @@ def create_app(settings: Settings, load: Callable[[Settings], Loading] = load_co
 
 def services_of(settings: Settings, loading: Loading) -> Services:
     """What the routes work with. Must be called in the event loop that serves."""
-    embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB)
-    segmenter = Segmenter(
-        engine=loading.engine,
-        images=image_loader_of(settings),
-        embeddings=embeddings,
-        smallest_share=settings.edgesam_smallest_part,
-        observe=lambda step, seconds: metrics.steps.labels(step).observe(seconds),
+    segmenter = segmenter_of(
+        settings, loading.engine, lambda step, seconds: metrics.steps.labels(step).observe(seconds)
     )
     predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(64)
-    return Services(loading, segmenter, embeddings, settings.model_dir, predictions, chores)
-
-
-def image_loader_of(settings: Settings) -> ImageLoader:
-    """Where images come from, and their limits."""
-    key = settings.label_studio_api_key
-    return ImageLoader(
-        settings.label_studio_url,
-        key.get_secret_value() if key else None,
-        settings.model_dir,
-        settings.edgesam_local_files_root,
-        settings.edgesam_image_timeout,
-        settings.edgesam_max_image_mb * MIB,
-        settings.edgesam_max_megapixels * 1_000_000,
-    )
+    return Services(loading, segmenter, settings.model_dir, predictions, chores)
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -8,15 +8,12 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 
-import numpy as np
 import structlog
 
 from backend.labelstudio.answering import Unanswerable
-from backend.segmentation import predictor
+from backend.labelstudio.configured import engine_of, weights_of
 from backend.segmentation.engines import Engine
-from backend.segmentation.preprocess import SIDE
-from backend.segmentation.prompts import POSITIVE, Prompt
-from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
+from backend.segmentation.weights import WeightsError, WeightsFile
 from backend.settings import Settings
 
 log = structlog.stdlib.get_logger("edgesam.weights")
@@ -91,7 +88,9 @@ def load_in_background(wanted: str, find: Callable[[], WeightsFile], load: Calla
 
 def load_configured(settings: Settings) -> Loading:
     """Start to load the weights that the settings name."""
-    return load_in_background(settings.edgesam_weights, lambda: _find(settings), load_engine)
+    return load_in_background(
+        settings.edgesam_weights, lambda: _find(settings), lambda weights: engine_of(settings, weights)
+    )
 
 
 def _find(settings: Settings) -> WeightsFile:
@@ -104,22 +103,7 @@ def _find(settings: Settings) -> WeightsFile:
             told = percent // 10
             log.info("weights_download", weights=settings.edgesam_weights, percent=percent)
 
-    return find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence, progress)
-
-
-def load_engine(weights: WeightsFile) -> Engine:
-    """The engine that runs these weights: the one place where it is chosen."""
-    from backend.segmentation.engine_torch import load_torch_engine  # torch takes seconds to import
-
-    engine = load_torch_engine(weights)
-    _warm_up(engine)
-    return engine
-
-
-def _warm_up(engine: Engine) -> None:
-    """The first run of an engine takes several times as long as the next: no annotator has to wait for it."""
-    embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8))
-    predictor.decode(engine, embedding, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
+    return weights_of(settings, progress)
 
 
 def _told(error: BaseException) -> str:

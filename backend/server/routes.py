@@ -20,7 +20,6 @@ from starlette.responses import Response
 
 from backend.labelstudio.answering import Segmenter, answer
 from backend.labelstudio.connections import remember
-from backend.segmentation.embeddings import EmbeddingCache
 from backend.server import metrics
 from backend.server.loading import Loading
 from backend.server.replies import reply
@@ -44,7 +43,6 @@ class Services:
 
     loading: Loading
     segmenter: Segmenter
-    embeddings: EmbeddingCache
     model_dir: Path
     predictions: anyio.CapacityLimiter
     """How many predictions run at once."""
@@ -126,7 +124,7 @@ def _predicted(services: Services, content: bytes) -> Response:
     try:
         results = answer(services.segmenter, body.tasks, body.label_config, body.params.context)
     finally:
-        metrics.show(services.embeddings.figures)
+        metrics.show(services.segmenter.embeddings.figures)
     return reply({"results": results})
 
 

@@ -17,7 +17,7 @@ from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.model import Decoder, SegmentationModel, build_model, inference_parts, load_model
 from backend.segmentation.predictor import decode, encode
 from backend.segmentation.prompts import Prompt
-from tests.segmentation.conftest import PHOTOS
+from tests.conftest import PHOTOS
 from tests.segmentation.reference import reference_package
 
 TOLERANCE = 1e-4

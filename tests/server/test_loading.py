@@ -9,9 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.labelstudio.answering import Unanswerable
+from backend.labelstudio.configured import engine_of
 from backend.segmentation.engines import Engine
-from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
-from backend.server.loading import load_engine, load_in_background, version_of
+from backend.segmentation.weights import WeightsError, WeightsFile
+from backend.server.loading import load_in_background, version_of
+from backend.settings import read_settings
 from tests.server.standins import WEIGHTS, DiscEngine
 
 
@@ -75,6 +77,5 @@ def test_of_a_foreign_error_only_the_kind_is_told() -> None:
         loading.version(wait=60)
 
 
-def test_the_version_of_the_file_is_the_one_that_the_engine_names(tmp_path: Path) -> None:
-    weights = find_weights("edgesam", tmp_path)
-    assert load_engine(weights).version == version_of(weights)
+def test_the_version_of_the_file_is_the_one_that_the_engine_names(edgesam: WeightsFile, weights_folder: Path) -> None:
+    assert engine_of(read_settings(model_dir=weights_folder), edgesam).version == version_of(edgesam)

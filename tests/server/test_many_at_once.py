@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
+from backend.labelstudio.configured import engine_of
 from backend.segmentation.engines import Engine
-from backend.segmentation.weights import find_weights
+from backend.segmentation.weights import WeightsFile
 from backend.server.app import create_app
-from backend.server.loading import Loading, load_engine
-from backend.settings import Settings
+from backend.server.loading import Loading
+from backend.settings import Settings, read_settings
 from tests.server.standins import body, click
 
 PHOTOS = Path(__file__).parent.parent / "photos"
@@ -24,8 +25,8 @@ IMAGES, THREADS = 8, 32
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return load_engine(find_weights("edgesam", tmp_path_factory.mktemp("weights")))
+def engine(edgesam: WeightsFile, weights_folder: Path) -> Engine:
+    return engine_of(read_settings(model_dir=weights_folder), edgesam)
 
 
 def eight_images() -> list[dict[str, Any]]:

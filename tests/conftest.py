@@ -1,3 +1,5 @@
+"""Real weights for every room."""
+
 from __future__ import annotations
 
 import os
@@ -7,7 +9,8 @@ import pytest
 
 from backend.segmentation.weights import WeightsFile, find_weights
 
-PHOTOS = Path(__file__).resolve().parents[1] / "photos"
+
+PHOTOS = Path(__file__).parent / "photos"
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,9 @@ def mobile_sam(weights_folder: Path) -> WeightsFile:
 @pytest.fixture(scope="session")
 def edgesam(weights_folder: Path) -> WeightsFile:
     return find_weights("edgesam", weights_folder)
+
+
+@pytest.fixture(scope="session")
+def graphs_folder(weights_folder: Path) -> Path:
+    """Where OpenVINO's graphs are kept between runs: making them takes half a minute."""
+    return weights_folder / "openvino"

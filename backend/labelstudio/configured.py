@@ -1,0 +1,81 @@
+"""What the settings ask for: weights, an engine that runs them, and a segmenter around it. One place for every door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from backend.labelstudio.answering import Segmenter
+from backend.labelstudio.images import ImageLoader
+from backend.segmentation import predictor
+from backend.segmentation.embeddings import EmbeddingCache
+from backend.segmentation.engines import Engine
+from backend.segmentation.preprocess import SIDE
+from backend.segmentation.prompts import POSITIVE, Prompt
+from backend.segmentation.weights import WeightsFile, find_weights
+from backend.settings import Settings
+
+MIB = 1024 * 1024
+
+
+def weights_of(settings: Settings, progress: Callable[[int, int], None] | None = None) -> WeightsFile:
+    """The weights that are to be used, downloaded where need be. Raises WeightsError."""
+    return find_weights(settings.edgesam_weights, settings.model_dir, settings.edgesam_accept_licence, progress)
+
+
+def engine_of(settings: Settings, weights: WeightsFile) -> Engine:
+    """The engine that runs these weights here, warmed up: no annotator has to wait for a first run. WeightsError."""
+    engine = _cold_engine(settings, weights)
+    embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8))
+    predictor.decode(engine, embedding, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
+    return engine
+
+
+def _cold_engine(settings: Settings, weights: WeightsFile) -> Engine:
+    if engine_name(settings, weights) == "openvino":
+        from backend.segmentation.engine_openvino import load_openvino_engine
+
+        return load_openvino_engine(weights, settings.model_dir / "openvino", settings.edgesam_precision)
+    from backend.segmentation.engine_torch import load_torch_engine  # takes seconds, and 200 MiB
+
+    return load_torch_engine(weights)
+
+
+def engine_name(settings: Settings, weights: WeightsFile) -> Literal["openvino", "torch"]:
+    """auto: torch where it has an accelerator, and for TorchScript files, which only it reads; else OpenVINO."""
+    if settings.edgesam_engine != "auto":
+        return settings.edgesam_engine
+    return "torch" if weights.kind == "torchscript" or _has_accelerator() else "openvino"
+
+
+def _has_accelerator() -> bool:
+    """Whether torch finds CUDA or MPS. It is imported only where there may be one."""
+    if not Path("/dev/nvidiactl").exists() and not Path("/System/Library/Frameworks/Metal.framework").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def segmenter_of(
+    settings: Settings, engine: Callable[[], Engine], observe: Callable[[str, float], None] | None = None
+) -> Segmenter:
+    """A segmenter with the settings' limits. engine: may block until it is loaded. observe: told of each phase."""
+    key = settings.label_studio_api_key
+    images = ImageLoader(
+        label_studio_url=settings.label_studio_url,
+        api_key=key.get_secret_value() if key else None,
+        model_dir=settings.model_dir,
+        local_files_root=settings.edgesam_local_files_root,
+        timeout=settings.edgesam_image_timeout,
+        max_bytes=settings.edgesam_max_image_mb * MIB,
+        max_pixels=settings.edgesam_max_megapixels * 1_000_000,
+    )
+    segmenter = Segmenter(
+        engine, images, EmbeddingCache(settings.edgesam_cache_mb * MIB), settings.edgesam_smallest_part
+    )
+    return replace(segmenter, observe=observe) if observe else segmenter
