@@ -68,6 +68,6 @@ def test_each_gets_the_mask_of_its_own_image(engine: Engine, settings: Settings)
         ThreadPoolExecutor(THREADS) as pool,
     ):
         at_once = list(pool.map(lambda number: mask_of(client, asked[number % IMAGES]), range(THREADS)))
-        figures = client.app.state.services.embeddings.figures  # type: ignore[attr-defined]
+        figures = client.app.state.services.segmenter.embeddings.figures  # type: ignore[attr-defined]
     assert at_once == [one_by_one[number % IMAGES] for number in range(THREADS)]
     assert (figures.misses, figures.hits) == (IMAGES, THREADS - IMAGES)
