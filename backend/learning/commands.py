@@ -94,6 +94,7 @@ def distill_command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda; torchrun starts one process for each GPU.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same start.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="First measure loader, teacher and student.")] = False,
 ) -> None:
     """Train EdgeSAM from a teacher and true masks. SIGTERM or Ctrl-C saves and ends; --resume goes on."""
     from backend.learning.distill import Distillation, distill
@@ -117,6 +118,7 @@ def distill_command(
             cooldown=cooldown,
             objects=objects,
             seed=seed,
+            measure=measure,
         )
         progress = distill(wanted, lambda line: typer.echo(line))
     typer.echo(f"{progress.stage}: step {progress.step}, {progress.seconds / 60:.1f} minutes in all; saved in {out}")

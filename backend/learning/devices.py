@@ -61,7 +61,8 @@ def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def share_gradients(place: Place, parameters: Iterable[nn.Parameter]) -> None:
     """Replaces each gradient by its mean over all processes; without others, does nothing.
 
-    A parameter that got no gradient here may have got one elsewhere: it counts as zero.
+    A parameter that got no gradient here may have got one elsewhere: it counts as zero. The running figures of batch
+    norms are not shared: those of the process that leads are the ones that are saved.
     """
     if place.world == 1:
         return

@@ -22,6 +22,7 @@ from backend.learning.masks import DataError
 from backend.learning.networks import model_of, new_student
 from backend.learning.prompt_stage import prompt_step
 from backend.learning.run_state import Progress
+from backend.learning.speeds import speeds
 from backend.learning.training import Run, Schedule, Step, optimizer_for, train
 from backend.segmentation.model import SegmentationModel
 from backend.segmentation.weights import WeightsFile
@@ -38,7 +39,7 @@ class Distillation:
 
     start: weights to begin from instead of a random encoder. keep: a folder for the teacher's embeddings (stage 1).
     objects: most objects to prompt for on one canvas (stage 2). cooldown: the last share of the minutes, in which the
-    rate falls to zero.
+    rate falls to zero. measure: first say how fast loader, teacher and student are.
     """
 
     stage: Stage
@@ -56,6 +57,7 @@ class Distillation:
     cooldown: float = 0.0
     objects: int = 8
     seed: int = 0
+    measure: bool = False
 
 
 def distill(wanted: Distillation, say: Callable[[str], None]) -> Progress:
@@ -70,6 +72,9 @@ def distill(wanted: Distillation, say: Callable[[str], None]) -> Progress:
     if place.leads:
         say(f"{wanted.stage}: step {run.progress.step}, {place.device}, bf16 {place.bf16}, {place.world} process(es)")
     ahead = batches(canvases, wanted.batch, wanted.workers, pin=place.device.type == "cuda")
+    if wanted.measure:
+        told = speeds(student, teacher, ahead, place)
+        say("canvases a second: " + ", ".join(f"{name} {value:.1f}" for name, value in told.items()))
     schedule = Schedule(
         wanted.minutes, wanted.rate or RATES[wanted.stage], cooldown=wanted.cooldown, clip=CLIPS[wanted.stage]
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,9 @@ def test_distill_leaves_weights_that_load_and_a_run_that_goes_on(
 ) -> None:
     called = ["distill", "--photos", str(photos), "--teacher", str(random_weights.path), "--out", str(tmp_path)]
     called += ["--minutes", "0.01", "--batch", "1", "--workers", "0", "--device", "cpu", "--objects", "1"]
-    first = runner.invoke(app, called)
+    first = runner.invoke(app, [*called, "--measure"])
     assert first.exit_code == 0, first.output
+    assert re.search(r"canvases a second: loader [\d.]+, teacher [\d.]+, student [\d.]+", first.output)
     again = runner.invoke(app, called)
     assert again.exit_code == 1
     assert "--resume" in again.output
