@@ -23,14 +23,17 @@ WORKDIR /app
 COPY docker/healthcheck.py ./
 COPY model_assets model_assets
 COPY backend backend
+RUN python -m compileall -q backend
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOST=0.0.0.0 \
     PORT=9090 \
     MODEL_DIR=/data
+USER 10001
+# The graphs of the weights inside: a first start on an empty volume takes them along and serves at once.
+RUN python -m backend weights fetch edgesam
 VOLUME /data
 EXPOSE 9090
-USER 10001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 CMD ["python", "healthcheck.py"]
 CMD ["python", "-m", "backend", "serve"]

@@ -76,10 +76,11 @@ def fetch_weights(
         bool, typer.Option("--accept-licence", help="Say that you accept the weights' licence.")
     ] = False,
 ) -> None:
-    """Download weights into MODEL_DIR now, so that serving needs no network."""
+    """Download weights into MODEL_DIR now and make what the engine needs of them, so that serving starts at once."""
     settings = _settings(edgesam_accept_licence=accept_licence or None)
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+    from backend.labelstudio.configured import engine_name
     from backend.segmentation.weights import WeightsError, find_weights
 
     columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()
@@ -92,6 +93,10 @@ def fetch_weights(
                 settings.edgesam_accept_licence,
                 lambda so_far, in_all: progress.update(bar, completed=so_far, total=in_all),
             )
+        if engine_name(settings, found) == "openvino":
+            from backend.segmentation.engine_openvino import graphs_of
+
+            graphs_of(found, settings.model_dir / "openvino")
     except WeightsError as error:
         raise _end(str(error), FAILED) from error
     typer.echo(f"{found.path}  sha256 {found.sha256}")

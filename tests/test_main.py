@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from backend import __version__
 from backend.__main__ import app
-from backend.segmentation.weights import REGISTRY
+from backend.segmentation.weights import REGISTRY, WeightsFile
 
 runner = CliRunner()
 
@@ -48,10 +48,11 @@ def test_weights_are_listed_with_their_licence() -> None:
     assert "non-commercial" in output
 
 
-def test_fetching_what_comes_with_the_project_tells_where_it_is(tmp_path: Path) -> None:
-    result = runner.invoke(app, ["weights", "fetch", "edgesam"], env={"MODEL_DIR": str(tmp_path)})
-    assert result.exit_code == 0, result.stderr
-    assert REGISTRY["edgesam"].file.sha256 in result.output
+def test_fetching_makes_all_that_serving_needs(edgesam: WeightsFile, weights_folder: Path) -> None:
+    result = runner.invoke(app, ["weights", "fetch", "edgesam"], env={"MODEL_DIR": str(weights_folder)})
+    assert result.exit_code == 0, result.output
+    assert str(edgesam.path) in result.output.replace("\n", "")
+    assert list((weights_folder / "openvino").glob(f"{edgesam.sha256[:16]}*/encoder.xml"))
 
 
 def test_fetching_what_needs_a_licence_says_how_to_accept_it(tmp_path: Path) -> None:

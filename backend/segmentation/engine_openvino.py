@@ -42,7 +42,7 @@ def load_openvino_engine(
     masks differ too much (docs/benchmark.md). threads: of the CPU for one call; None is all.
     Raises WeightsError where the weights do not hold what they should.
     """
-    graphs = _graphs(weights, folder)
+    graphs = graphs_of(weights, folder)
     core = ov.Core()
     core.set_property({"CACHE_DIR": str(folder / "compiled")})
     if precision == "auto":
@@ -59,7 +59,7 @@ def load_openvino_engine(
     )
 
 
-def _graphs(weights: WeightsFile, folder: Path) -> Path:
+def graphs_of(weights: WeightsFile, folder: Path) -> Path:
     """The folder of this file's graphs, written by a child process where they are not there yet."""
     graphs = folder / f"{weights.sha256[:16]}-{weights.upsample}-{GRAPHS}-{ov.__version__.split('-')[0]}"
     folder.mkdir(parents=True, exist_ok=True)
