@@ -14,8 +14,9 @@ import structlog
 
 from backend.labelstudio.addresses import shown
 from backend.labelstudio.context import Ask, asks_of, prompt_of
-from backend.labelstudio.images import ImageLoader, pixels_of
+from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor, preprocess
@@ -95,10 +96,10 @@ def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping
     def encode() -> Embedding:
         with _phase(segmenter, "encode"):
             try:
-                pixels = pixels_of(data, segmenter.images.max_pixels)
+                pixels, frame = pixels_of(data, segmenter.images.max_pixels)
             except Unanswerable as error:
                 raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
-            return predictor.encode(engine, pixels)
+            return predictor.encode(engine, pixels, frame)
 
     return segmenter.embeddings.get(key, encode)
 

@@ -14,7 +14,7 @@ from backend.labelstudio.images import ImageLoader
 from backend.segmentation import predictor
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Engine
-from backend.segmentation.preprocess import SIDE
+from backend.segmentation.preprocess import SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Prompt
 from backend.segmentation.weights import WeightsFile, find_weights
 from backend.settings import Settings
@@ -30,7 +30,7 @@ def weights_of(settings: Settings, progress: Callable[[int, int], None] | None =
 def engine_of(settings: Settings, weights: WeightsFile) -> Engine:
     """The engine that runs these weights here, warmed up: no annotator has to wait for a first run. WeightsError."""
     engine = _cold_engine(settings, weights)
-    embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8))
+    embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8), Frame(SIDE, SIDE))
     predictor.decode(engine, embedding, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
     return engine
 

@@ -1,8 +1,7 @@
-"""An address in a task -> the image's bytes -> its pixels. From where, how large, how long: all of it has limits."""
+"""An address in a task -> the image's bytes. From where, how large, how long: all of it has limits."""
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -10,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
@@ -20,12 +16,9 @@ from backend.labelstudio.client import Credentials, Tokens, origin
 from backend.labelstudio.failures import not_an_image, refused, unreachable
 from backend.labelstudio.unanswerable import Unanswerable
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 REDIRECTS = 5
 ATTEMPTS = 2
 """A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
-
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
 
 
 class ImageLoader:
@@ -159,43 +152,3 @@ def _same(url: str, other: str) -> bool:
         return origin(url) == origin(other)
     except httpx.InvalidURL:
         return False
-
-
-def pixels_of(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
-    """An image file's bytes -> RGB uint8 height x width x 3, turned as its EXIF orientation says; as a page shows it.
-
-    The first frame of an animation; what is transparent on white; 16 bits of grey as 8. Raises Unanswerable where it is
-    no image of a known format, is broken, or has more than `max_pixels` (checked before it is decoded).
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise Unanswerable(
-                    "image",
-                    f"the image has {image.width} x {image.height} pixels, more than the {max_pixels / 1e6:g} "
-                    "megapixels that are allowed (EDGESAM_MAX_MEGAPIXELS)",
-                )
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
-    except Unanswerable:
-        raise
-    except Exception as error:  # a hostile file makes Pillow raise nearly anything
-        why = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise Unanswerable(
-            "image",
-            f"the {len(data)} bytes that begin with {data[:16]!r} are not an image that can be read ({why}): use "
-            + ", ".join(FORMATS),
-        ) from None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
-        values = np.asarray(image, np.float64)
-        low, high = values.min(), values.max()
-        return Image.fromarray(((values - low) * 255 / ((high - low) or 1)).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    shown_on_white = Image.new("RGBA", image.size, "white")
-    shown_on_white.alpha_composite(image.convert("RGBA"))
-    return shown_on_white.convert("RGB")

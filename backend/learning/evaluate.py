@@ -22,6 +22,7 @@ from backend.learning.clicks import Click, Region, first_click, iou, next_click,
 from backend.learning.masks import DOMAIN, OBJECT, Sample, kinds_of, samples_of, source_folders, spread
 from backend.segmentation.engines import Engine
 from backend.segmentation.predictor import Embedding, decode, encode
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Prompt
 
 Row = dict[str, str | int | float]
@@ -50,7 +51,7 @@ class ModelDoor:
         self.embedding: Embedding | None = None
 
     def open(self, pixels: NDArray[np.uint8]) -> None:
-        self.embedding = encode(self.engine, pixels)
+        self.embedding = encode(self.engine, pixels, Frame.of(pixels))
 
     def ask(self, prompt: Prompt) -> Region:
         assert self.embedding is not None, "open a picture first"

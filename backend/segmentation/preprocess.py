@@ -22,7 +22,7 @@ CELL = SIDE // LOW_RES_SIDE
 """Canvas pixels to a cell of the low-res mask."""
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
-VERSION = "longest1024-pil"
+VERSION = "longest1024-pil-dct1280"
 """Names this preprocessing in cache keys: an embedding made with another one is not the same."""
 
 
@@ -32,6 +32,11 @@ class Frame:
 
     width: int
     height: int
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8]) -> Frame:
+        """The frame of an image of which these are all pixels, H x W x 3."""
+        return cls(pixels.shape[1], pixels.shape[0])
 
     @property
     def scale(self) -> float:
@@ -48,14 +53,19 @@ class Frame:
         return point[0] * width / self.width, point[1] * height / self.height
 
 
-def canvas_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """RGB uint8 H x W x 3 -> the encoder's input, float32 1 x 3 x 1024 x 1024."""
-    frame = Frame(pixels.shape[1], pixels.shape[0])
+def canvas_of(pixels: NDArray[np.uint8], frame: Frame) -> NDArray[np.float32]:
+    """RGB uint8 H x W x 3 -> the encoder's input, float32 1 x 3 x 1024 x 1024.
+
+    frame: of the image; `pixels` may be fewer than it says, where the image was decoded smaller.
+    """
     width, height = frame.scaled
-    if (width, height) != (frame.width, frame.height):
+    if (height, width) != pixels.shape[:2]:
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
     canvas = np.zeros((1, 3, SIDE, SIDE), np.float32)
-    canvas[0, :, :height, :width] = ((pixels - MEAN) / STD).transpose(2, 0, 1)
+    for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):  # one by one: no copies of the whole
+        plane = canvas[0, channel, :height, :width]
+        np.subtract(pixels[..., channel], mean, out=plane)
+        plane /= std
     return canvas
 
 

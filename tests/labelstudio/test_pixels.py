@@ -1,6 +1,7 @@
 """Image files of all kinds become the pixels that the page shows."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from backend.labelstudio.images import FORMATS, pixels_of
+from backend.labelstudio.pixels import FORMATS
+from backend.labelstudio.pixels import pixels_of as decoded
 from backend.labelstudio.unanswerable import Unanswerable
+from backend.segmentation.preprocess import STD, Frame, canvas_of
 from tests.labelstudio.standins import picture
 
 LIMIT = 1_000_000
+PHOTOS = Path(__file__).parents[1] / "photos"
+
+
+def pixels_of(data, limit):
+    """The pixels of an image that is decoded whole."""
+    pixels, frame = decoded(data, limit)
+    assert frame == Frame.of(pixels)
+    return pixels
 
 
 def saved(image, kind="PNG", **settings):
@@ -151,7 +162,52 @@ def test_any_damage_is_borne_or_refused(kind, damage, cut):
         if place < len(data):
             data[place] = value
     try:
-        pixels = pixels_of(bytes(data[: len(data) - cut]), LIMIT)
+        pixels, _ = decoded(bytes(data[: len(data) - cut]), LIMIT)
     except Unanswerable:
         return
     assert pixels.shape[2] == 3
+
+
+def photograph(name, width, height):
+    """A photograph, enlarged, with the noise of a sensor on it."""
+    with Image.open(PHOTOS / name) as photo:
+        large = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), np.float32)
+    noise = np.random.default_rng(0).normal(0, 6, (height, width, 1)).astype(np.float32)
+    return saved(Image.fromarray((large + noise).clip(0, 255).astype(np.uint8)), "JPEG", quality=90)
+
+
+def whole(data):
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("name", ["chelsea.jpg", "coffee.jpg"])
+@pytest.mark.parametrize("size", [(2048, 1536), (2561, 1919), (1921, 2561), (4000, 3000), (5121, 2000)])
+def test_a_large_jpeg_is_decoded_smaller_and_the_canvas_hardly_differs(name, size):
+    data = photograph(name, *size)
+    pixels, frame = decoded(data, 20_000_000)
+    assert (frame.width, frame.height) == size
+    assert pixels.shape == (frame.scaled[1], frame.scaled[0], 3) if max(size) >= 2560 else (size[1], size[0], 3)
+    reference = canvas_of(whole(data), frame)
+    shown = slice(frame.scaled[1]), slice(frame.scaled[0])
+    levels = (canvas_of(pixels, frame) - reference)[0, :, *shown] * STD[:, None, None]
+    assert np.abs(levels).mean() < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("stored", [(2700, 2600), (3000, 1000), (1000, 3000), (2562, 2561)])
+def test_a_large_jpeg_is_turned_too(orientation, stored):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.new("RGB", stored)
+    image.paste("red", (0, 0, stored[0] // 2, stored[1] // 4))
+    data = saved(image, "JPEG", exif=exif)
+    pixels, frame = decoded(data, 20_000_000)
+    turned = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert frame == Frame.of(turned)
+    assert max(pixels.shape) == 1024
+    assert np.abs(canvas_of(pixels, frame) - canvas_of(turned, frame)).mean() < 0.01
+
+
+def test_a_smaller_jpeg_is_decoded_whole():
+    assert pixels_of(photograph("coffee.jpg", 2559, 10), LIMIT).shape == (10, 2559, 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.segmentation.predictor import decode, encode, rounds_of
-from backend.segmentation.preprocess import LOW_RES_SIDE
+from backend.segmentation.preprocess import LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import Prompt
 
 ROWS, COLUMNS = np.mgrid[:LOW_RES_SIDE, :LOW_RES_SIDE] * 4.0 + 2
@@ -19,11 +19,13 @@ class DrawingEngine:
     identity: str = "drawing"
     version: str = "drawing-1"
     asked: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
+    seen: np.ndarray | None = None
 
     def encode(self, canvas: np.ndarray) -> np.ndarray:
         return np.full((256, 64, 64), canvas.mean(), np.float32)
 
     def decode(self, embedding, coordinates, labels, low_res):
+        self.seen = embedding
         self.asked.append((coordinates, labels, low_res is not None))
         logits = np.full((len(labels), 4, LOW_RES_SIDE, LOW_RES_SIDE), -8.0, np.float32)
         for image, places, kinds in zip(logits, coordinates, labels, strict=True):
@@ -42,13 +44,28 @@ def engine() -> DrawingEngine:
 
 
 def embedded(engine: DrawingEngine, width: int = 512, height: int = 256):
-    return encode(engine, np.zeros((height, width, 3), np.uint8))
+    return encode(engine, np.zeros((height, width, 3), np.uint8), Frame(width, height))
 
 
 def test_an_embedding_knows_its_image(engine: DrawingEngine) -> None:
     embedding = embedded(engine)
     assert embedding.features.shape == (256, 64, 64)
     assert (embedding.frame.width, embedding.frame.height) == (512, 256)
+
+
+def test_an_image_decoded_smaller_is_the_same_image(engine: DrawingEngine) -> None:
+    embedding = encode(engine, np.zeros((256, 512, 3), np.uint8), Frame(4000, 2000))
+    (mask,) = decode(engine, embedding, [Prompt(((2000.0, 1000.0),), (1,))])
+    assert mask.pixels.shape == (2000, 4000)
+    np.testing.assert_allclose(engine.asked[0][0][0, 0], (512, 256))
+
+
+def test_what_is_kept_is_what_the_decoder_sees(engine: DrawingEngine) -> None:
+    embedding = embedded(engine)
+    assert embedding.features.dtype == np.float16
+    decode(engine, embedding, [Prompt(((100.0, 80.0),), (1,))])
+    assert engine.seen.dtype == np.float32
+    np.testing.assert_array_equal(engine.seen, embedding.features)
 
 
 def test_a_click_is_scaled_to_the_canvas_and_its_mask_back(engine: DrawingEngine) -> None:

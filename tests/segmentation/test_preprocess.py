@@ -25,7 +25,7 @@ def test_coordinates_are_not_rounded() -> None:
 
 def test_pixels_are_normalised_and_the_rest_of_the_canvas_is_zero() -> None:
     pixels = np.full((300, 400, 3), (10, 100, 200), np.uint8)
-    canvas = canvas_of(pixels)
+    canvas = canvas_of(pixels, Frame.of(pixels))
     assert canvas.shape == (1, 3, SIDE, SIDE)
     assert canvas.dtype == np.float32
     np.testing.assert_allclose(canvas[0, :, :768, :].mean((1, 2)), ((10, 100, 200) - MEAN) / STD, rtol=1e-4)
@@ -34,7 +34,7 @@ def test_pixels_are_normalised_and_the_rest_of_the_canvas_is_zero() -> None:
 
 def test_an_image_of_the_canvas_size_is_left_as_it_is() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    restored = canvas_of(pixels)[0].transpose(1, 2, 0) * STD + MEAN
+    restored = canvas_of(pixels, Frame.of(pixels))[0].transpose(1, 2, 0) * STD + MEAN
     np.testing.assert_allclose(restored, pixels, atol=1e-3)
 
 

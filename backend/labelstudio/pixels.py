@@ -1,0 +1,86 @@
+"""An image file's bytes -> the pixels that a page shows, no more of them than the network looks at."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.segmentation.preprocess import SIDE, Frame
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+
+FINE_ENOUGH = SIDE * 5 // 4
+"""Pixels on the longest side that a JPEG keeps at least where it is decoded smaller, as its DCT allows by 2, 4 and 8.
+
+From there the canvas differs from that of the whole picture by less than a grey level on average; down to the canvas's
+own side it would differ by up to 1.5, since the DCT leaves more sharpness than the resize that the network knows.
+"""
+
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
+"""The EXIF tag, and those of its values that exchange width and height."""
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
+
+
+def pixels_of(data: bytes, max_pixels: int) -> tuple[NDArray[np.uint8], Frame]:
+    """An image file's bytes -> RGB uint8 H x W x 3, turned as its EXIF orientation says, and the size it is shown in.
+
+    A large JPEG comes in its size on the canvas. The first frame of an animation;
+    what is transparent on white; 16 bits of grey as 8. Raises Unanswerable where it is no image of a known format, is
+    broken, or has more than `max_pixels` (checked before it is decoded).
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise Unanswerable(
+                    "image",
+                    f"the image has {width} x {height} pixels, more than the {max_pixels / 1e6:g} "
+                    "megapixels that are allowed (EDGESAM_MAX_MEGAPIXELS)",
+                )
+            if isinstance(image, JpegImageFile) and max(image.size) >= 2 * FINE_ENOUGH:
+                return _reduced(image)
+            pixels = np.asarray(_rgb(ImageOps.exif_transpose(image)))
+            return pixels, Frame.of(pixels)
+    except Unanswerable:
+        raise
+    except Exception as error:  # a hostile file makes Pillow raise nearly anything
+        why = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise Unanswerable(
+            "image",
+            f"the {len(data)} bytes that begin with {data[:16]!r} are not an image that can be read ({why}): use "
+            + ", ".join(FORMATS),
+        ) from None
+
+
+def _reduced(image: JpegImageFile) -> tuple[NDArray[np.uint8], Frame]:
+    """A large JPEG in its size on the canvas."""
+    width, height = image.size
+    # Pillow takes the worse of the two sides' ratios: 1 leaves the longest side to decide.
+    image.draft(None, (FINE_ENOUGH, 1) if width >= height else (1, FINE_ENOUGH))
+    by = 1 << round(math.log2(max(width, height) / max(image.size)))
+    stored = Frame(width, height)
+    # The last pixels may stand for less than the others: only the image's own part is taken.
+    small = image.resize(stored.scaled, Image.Resampling.BILINEAR, box=(0, 0, width / by, height / by))
+    shown = Frame(height, width) if image.getexif().get(ORIENTATION) in LYING else stored
+    return np.asarray(_rgb(ImageOps.exif_transpose(small))), shown
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
+        values = np.asarray(image, np.float64)
+        low, high = values.min(), values.max()
+        return Image.fromarray(((values - low) * 255 / ((high - low) or 1)).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    shown_on_white = Image.new("RGBA", image.size, "white")
+    shown_on_white.alpha_composite(image.convert("RGBA"))
+    return shown_on_white.convert("RGB")
