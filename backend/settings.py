@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every address of the machine.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(9090, description="Port to listen on.")
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="Processes; each holds the model and a cache of its own."
+        1, description="Processes; each holds the model and a cache in memory; the one on disk is shared."
     )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Predictions that a process works on at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe lines to log.")
@@ -53,8 +53,11 @@ class Settings(BaseSettings):
     edgesam_precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="OpenVINO's arithmetic in the encoder: auto is bf16 where the CPU has it, else f32."
     )
-    edgesam_cache_mb: Annotated[int, Field(ge=4)] = Field(
-        512, description="Memory for embeddings in one process, in MiB; an image takes 4."
+    edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
+        128, description="Memory for embeddings in one process, in MiB; an image takes 2."
+    )
+    edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
+        2048, description="Room for embeddings in MODEL_DIR, in MiB, for all processes; an image takes 2; 0 is off."
     )
     edgesam_smallest_part: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.005, description="Parts of a mask below this share of its area are left out; 0 keeps all."

@@ -12,6 +12,7 @@ import numpy as np
 from backend.labelstudio.answering import Segmenter
 from backend.labelstudio.images import ImageLoader
 from backend.segmentation import predictor
+from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Engine
 from backend.segmentation.preprocess import SIDE, Frame
@@ -61,6 +62,13 @@ def _has_accelerator() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
+def files_of(settings: Settings) -> EmbeddingFiles | None:
+    """Where embeddings are kept on disk, if they are."""
+    if not settings.edgesam_disk_cache_mb:
+        return None
+    return EmbeddingFiles(settings.model_dir / "embeddings", settings.edgesam_disk_cache_mb * MIB)
+
+
 def segmenter_of(
     settings: Settings, engine: Callable[[], Engine], observe: Callable[[str, float], None] | None = None
 ) -> Segmenter:
@@ -75,7 +83,6 @@ def segmenter_of(
         max_bytes=settings.edgesam_max_image_mb * MIB,
         max_pixels=settings.edgesam_max_megapixels * 1_000_000,
     )
-    segmenter = Segmenter(
-        engine, images, EmbeddingCache(settings.edgesam_cache_mb * MIB), settings.edgesam_smallest_part
-    )
+    embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
+    segmenter = Segmenter(engine, images, embeddings, settings.edgesam_smallest_part)
     return replace(segmenter, observe=observe) if observe else segmenter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -19,11 +20,15 @@ embeddings = Gauge(
     "edgesam_embeddings", "What the caches of embeddings hold and did so far.", ["figure"], multiprocess_mode="livesum"
 )
 
+embeddings_on_disk = Gauge(
+    "edgesam_embeddings_on_disk_bytes", "What embeddings take on disk.", multiprocess_mode="mostrecent"
+)
+
 
 def show(figures: CacheFigures) -> None:
     """Tell what this process's cache of embeddings holds now."""
-    for name in ("hits", "misses", "evictions", "bytes", "entries"):
-        embeddings.labels(name).set(getattr(figures, name))
+    for name, value in asdict(figures).items():
+        embeddings.labels(name).set(value)
 
 
 def exposition() -> bytes:

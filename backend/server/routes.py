@@ -154,9 +154,17 @@ async def versions(request: Request) -> Response:
 
 
 @router.get("/metrics")
-async def prometheus() -> Response:
+async def prometheus(request: Request) -> Response:
     """For Prometheus."""
-    return Response(await run_sync(metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+    return Response(await run_sync(_measured, _services(request)), media_type=CONTENT_TYPE_LATEST)
+
+
+def _measured(services: Services) -> bytes:
+    cache = services.segmenter.embeddings
+    metrics.show(cache.figures)
+    if cache.files:
+        metrics.embeddings_on_disk.set(cache.files.bytes())
+    return metrics.exposition()
 
 
 def _services(request: Request) -> Services:

@@ -1,16 +1,18 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.predictor import Embedding
 from backend.segmentation.preprocess import Frame
 
 
 def embedding(value: float = 0.0) -> Embedding:
-    return Embedding(np.full((256, 64, 64), value, np.float32), Frame(8, 8))
+    return Embedding(np.full((256, 64, 64), value, np.float16), Frame(8, 8))
 
 
 SIZE = embedding().features.nbytes
@@ -80,3 +82,63 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
             with pytest.raises(OSError, match="no such image"):
                 asked.result(10)
     assert cache.get("a", embedding).features.shape == (256, 64, 64)
+
+
+def test_what_another_process_kept_is_reread(tmp_path: Path) -> None:
+    EmbeddingCache(SIZE, EmbeddingFiles(tmp_path, 10 * SIZE)).get("a", lambda: embedding(5))
+    cache = EmbeddingCache(SIZE, EmbeddingFiles(tmp_path, 10 * SIZE))
+    assert cache.get("a", lambda: pytest.fail("it is on disk")).features[0, 0, 0] == 5
+    assert cache.get("a", lambda: pytest.fail("it is in memory")).features[0, 0, 0] == 5
+    figures = cache.figures
+    assert (figures.hits, figures.disk_hits, figures.misses, figures.entries) == (1, 1, 0, 1)
+    assert figures.bytes == SIZE
+
+
+def test_what_left_memory_is_still_on_disk(tmp_path: Path) -> None:
+    cache = EmbeddingCache(1, EmbeddingFiles(tmp_path, 2 * SIZE + 100))
+    for key in "abc":
+        cache.get(key, embedding)
+    cache.get("b", lambda: pytest.fail("it is on disk"))
+    assert (cache.figures.disk_hits, cache.figures.evictions, cache.figures.disk_evictions) == (1, 3, 1)
+
+
+def test_what_is_known_without_computing(tmp_path: Path) -> None:
+    cache = EmbeddingCache(10 * SIZE, EmbeddingFiles(tmp_path, 10 * SIZE))
+    assert cache.known("a") is None
+    made = cache.get("a", embedding)
+    assert cache.known("a") is made
+    assert EmbeddingCache(SIZE, EmbeddingFiles(tmp_path, SIZE)).known("a") is not None
+    assert cache.figures.misses == 1
+
+
+def test_a_click_waits_for_the_prefetch_of_its_image_alone() -> None:
+    """One encode runs, two prefetches wait; a click on the image of the second makes it the next."""
+    cache, order, leave, began = EmbeddingCache(10 * SIZE), [], threading.Event(), threading.Event()
+
+    def first() -> Embedding:
+        began.set()
+        leave.wait(60)
+        return embedding()
+
+    def noted(key: str) -> Embedding:
+        order.append(key)
+        return embedding()
+
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(cache.get, "running", first, False)]
+        began.wait(60)
+        for number, key in enumerate("ab", 1):
+            asked.append(pool.submit(cache.get, key, lambda key=key: noted(key), False))
+            while cache.figures.waiting < number:
+                pass
+        asked.append(pool.submit(cache.known, "b"))
+        while cache.figures.hits < 1:
+            pass
+        asked.append(pool.submit(cache.get, "click", lambda: noted("click")))
+        while cache.figures.waiting < 3:
+            pass
+        leave.set()
+        for one in asked:
+            assert one.result(60) is not None
+    assert order == ["b", "click", "a"]
+    assert cache.figures.misses == 4
