@@ -19,10 +19,6 @@ ACCOUNT = Account("system@example.com", "system-tests")
 PATIENCE_SECONDS = 120
 
 
-def pytest_addoption(parser):
-    parser.addoption("--pictures", type=Path, help="Folder for the screenshots of test_page.py (docs/pictures).")
-
-
 def required(path, what):
     """The path of a part, or the end of the test: a failure in CI, where nothing may be missing, else a skip."""
     if path and Path(path).exists():
@@ -76,16 +72,16 @@ def served(studio, token, tmp_path_factory):
 class Project:
     """A project of its own with the demo's interface and photographs, connected to the backend."""
 
-    def __init__(self, api, served, title):
-        self.id = new_project(api, title, INTERFACE.read_text())
+    def __init__(self, api, served):
+        self.id = new_project(api, "Photographs", INTERFACE.read_text())
         upload(api, self.id, sorted(PHOTOGRAPHS.glob("*.jpg")))
         self.backend = connect(api, self.id, served.address)
         self.tasks = tasks(api, self.id)
 
 
 @pytest.fixture(scope="module")
-def project(api, served, request):
-    return Project(api, served, request.module.__name__)
+def project(api, served):
+    return Project(api, served)
 
 
 def free_port():
