@@ -34,7 +34,7 @@ lint: $(VENV)/.development ## style, types, and who may import whom
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: $(VENV)/.development ## the tests
+test: $(VENV)/.development $(STUDIO_VENV)/.installed ## the tests; those in Label Studio's page need chromium
 	$(PY) -m pytest
 
 # The stamps below are files, so that a second run has nothing to do.

@@ -128,10 +128,11 @@ def _invite(address: str, project: int) -> None:
         f"Open    {address}/projects/{project}/data",
         f"Login   {ACCOUNT.email}   Password   {ACCOUNT.password}",
         "",
-        "1. Open a photograph, and switch on Auto-Annotation at the bottom of the page.",
-        "2. Choose a label under Click (keys 1 to 3).",
-        "3. Click on a thing. Alt-click takes away. The tick accepts the mask.",
+        "1. Open a photograph and switch on Auto-Annotation, at the bottom of the page.",
+        "2. Press K, choose a label under Click, and click on a thing.",
+        "3. Alt-click takes away. The tick at the bottom accepts the mask.",
         "",
+        "A box instead of a click: R, and a label under Box.",
         f"Logs are in {FOLDER}. Ctrl-C stops both.",
     )
     console.print(Panel("\n".join(lines), title="EdgeSAM in Label Studio", expand=False))
