@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from backend.labelstudio.addresses import shown
 from backend.labelstudio.context import Ask, asks_of, prompt_of
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.known import Found
 from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.unanswerable import Unanswerable
@@ -40,8 +40,8 @@ class Segmenter:
     engine: the model, ready to run; may block until its weights are loaded; may raise.
     images, embeddings: where bytes come from, and where embeddings are kept.
     smallest_share: parts of a mask below this share of its area are left out (`predictor.decode`).
-    observe: told how many seconds a phase took: "image" (its bytes), "encode" (decoding the picture and the encoder,
-    only where the embedding was not known), "decode" (the masks) and "answer" (the regions).
+    observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
+    the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks) and "answer" (the regions).
     """
 
     engine: Callable[[], Engine]
@@ -79,7 +79,7 @@ def _prediction(
     results: list[list[dict[str, Any]]] = [[] for _ in asks]
     for (to_name, item_index), indices in by_image.items():
         address = interface.address_of(to_name, item_index, task)
-        embedding = _embedding(segmenter, engine, address, task)
+        embedding = _embedding(segmenter, engine, address, task, urgent=True)
         masks = _masks(segmenter, engine, embedding, [asks[index] for index in indices])
         with _phase(segmenter, "answer"):
             for index, mask in zip(indices, masks, strict=True):
@@ -87,13 +87,24 @@ def _prediction(
     return prediction_of([result for of_one in results for result in of_one], engine.version)
 
 
-def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any]) -> Embedding:
-    """The image's embedding: known under the hash of its bytes, the engine and the preprocessing, or made now."""
+def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool) -> Embedding:
+    """The image's embedding: known under the hash of its bytes, the engine and the preprocessing, or made now.
+
+    urgent: somebody waits for it.
+    """
     with _phase(segmenter, "image"):
-        data = segmenter.images.load(address, task)
-        key = f"{hashlib.sha256(data).hexdigest()}:{engine.identity}:{preprocess.VERSION}"
+        image = segmenter.images.find(address, task)
+    if image.data is None:
+        if embedding := segmenter.embeddings.known(_key(image, engine)):
+            return embedding
+        with _phase(segmenter, "image"):
+            image = segmenter.images.find(address, task, anew=True)
+    data = image.data
+    assert data is not None, "asked anew, the bytes come"
+    asked = time.perf_counter()
 
     def encode() -> Embedding:
+        segmenter.observe("wait", time.perf_counter() - asked)
         with _phase(segmenter, "encode"):
             try:
                 pixels, frame = pixels_of(data, segmenter.images.max_pixels)
@@ -101,7 +112,11 @@ def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping
                 raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
             return predictor.encode(engine, pixels, frame)
 
-    return segmenter.embeddings.get(key, encode)
+    return segmenter.embeddings.get(_key(image, engine), encode, urgent)
+
+
+def _key(image: Found, engine: Engine) -> str:
+    return f"{image.content}:{engine.identity}:{preprocess.VERSION}"
 
 
 def _masks(segmenter: Segmenter, engine: Engine, embedding: Embedding, asks: Sequence[Ask]) -> list[predictor.Mask]:

@@ -1,9 +1,10 @@
-"""An address in a task -> the image's bytes. From where, how large, how long: all of it has limits."""
+"""An address in a task -> the image's bytes, or that they are known. Where from, how large, how long: limited."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,21 @@ from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
 from backend.labelstudio.client import Credentials, Tokens, origin
 from backend.labelstudio.failures import not_an_image, refused, unreachable
+from backend.labelstudio.known import CLICKS, Flights, Found, Recent, Seen, found, place_of, trust_in, validators_in
 from backend.labelstudio.unanswerable import Unanswerable
 
 REDIRECTS = 5
 ATTEMPTS = 2
 """A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What an address gave, and how to ask it whether that changed."""
+
+    data: bytes
+    url: str
+    validators: Mapping[str, str]
 
 
 class ImageLoader:
@@ -52,17 +63,28 @@ class ImageLoader:
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.Client(timeout=timeout, transport=transport, cookies=no_cookies)
         self._tokens = Tokens(self._client)
+        self._files: Recent[Path, tuple[tuple[int, int], str]] = Recent()
+        self._seen: Recent[tuple[str, Credentials | None], Seen] = Recent()
+        self._flights: Flights[tuple[str, Credentials | None, bool], Found] = Flights()
 
-    def load(self, address: str, task: Mapping[str, Any]) -> bytes:
-        """The bytes behind an address of the task's data. Raises Unanswerable, saying why and what to do."""
+    def find(self, address: str, task: Mapping[str, Any], anew: bool = False) -> Found:
+        """What lies behind an address of the task's data: its hash alone where that is known and has not changed.
+
+        anew: the bytes are needed. A file counts as unchanged by its time and size; a server is asked by ETag or time,
+        but for some seconds after it last answered (`known.trust_in`), and only what the same token got counts.
+        Who wants the same at the same time shares one answer. Raises Unanswerable, saying why and what to do.
+        """
         if addresses.scheme_of(address) == "data":
-            return addresses.data_of(address, self.max_bytes)
+            return found(addresses.data_of(address, self.max_bytes))
         if self._root and (file := addresses.local_file(address, self._root)):
-            return self._read(file)
+            return self._in_file(file, anew)
         credentials = self._credentials(task)
-        label_studio = self._url or (credentials and credentials.url)
-        url = addresses.web_address(address, task, label_studio or None)
-        return self._fetched(url, credentials)
+        label_studio = self._url or (credentials.url if credentials else None) or None
+        url = addresses.web_address(address, task, label_studio)
+        seen = None if anew else self._seen.get((url, credentials))
+        if seen and seen.holds(time.monotonic(), trust_in(url, label_studio)):
+            return Found(seen.content, None)
+        return self._flights.shared((url, credentials, anew), lambda: self._on_web(url, credentials, seen))
 
     def _credentials(self, task: Mapping[str, Any]) -> Credentials | None:
         """The token for this task's Label Studio; an empty one where only its address is known."""
@@ -71,25 +93,56 @@ class ImageLoader:
         told = connections.recall(self._model_dir, str(task.get("project"))) if self._model_dir else None
         return Credentials(told.hostname, told.token, "/setup") if told else None
 
+    def _in_file(self, file: Path, anew: bool) -> Found:
+        try:
+            about = file.stat()
+        except OSError as error:
+            raise _unreadable(file, error) from None
+        stamp = about.st_mtime_ns, about.st_size
+        known = self._files.get(file)
+        if known and known[0] == stamp and not anew:
+            return Found(known[1], None)
+        read = found(self._read(file))
+        if time.time() - about.st_mtime > CLICKS:  # two changes within a tick of the clock look like one
+            self._files.put(file, (stamp, read.content))
+        return read
+
     def _read(self, file: Path) -> bytes:
         try:
             with file.open("rb") as opened:
                 data = opened.read(self.max_bytes + 1)
         except OSError as error:
-            raise Unanswerable("image", f"{file} cannot be read ({error.strerror}): check its permissions") from None
+            raise _unreadable(file, error) from None
         if len(data) > self.max_bytes:
             raise Unanswerable("image", self._too_large(str(file)))
         return data
 
-    def _fetched(self, url: str, credentials: Credentials | None) -> bytes:
-        """Follows redirects by hand: who may see the token is decided anew at every step."""
+    def _on_web(self, url: str, credentials: Credentials | None, seen: Seen | None) -> Found:
+        answer = self._fetched(url, credentials, seen)
+        now = time.monotonic()
+        if answer is None:
+            assert seen is not None, "only who sent a validator is told that nothing changed"
+            self._seen.put((url, credentials), replace(seen, confirmed=now))
+            return Found(seen.content, None)
+        fetched = found(answer.data)
+        self._seen.put((url, credentials), Seen(fetched.content, now, place_of(answer.url), answer.validators))
+        return fetched
+
+    def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None) -> _Body | None:
+        """The image, or None where it is still what was seen.
+
+        Follows redirects by hand: who may see the token is decided anew at every step.
+        """
         deadline = time.monotonic() + self._timeout
         at, redirects, renewed = url, 0, False
         while True:
             ours = credentials if credentials and credentials.token and _same(at, credentials.url) else None
-            answer = self._asked(at, ours, deadline)
-            if isinstance(answer, bytes):
+            validators = seen.validators_for(at) if seen else {}
+            answer = self._asked(at, ours, validators, deadline)
+            if isinstance(answer, _Body):
                 return answer
+            if answer.status_code == 304 and validators:
+                return None
             if answer.status_code == 401 and ours and ours.personal and not renewed:
                 self._tokens.forget(ours)
                 renewed = True
@@ -108,16 +161,20 @@ class ImageLoader:
             if not at.startswith(("http://", "https://")):
                 raise Unanswerable("image", f"{shown(url)} sends on to {shown(at)}, which is not http(s)")
 
-    def _asked(self, url: str, credentials: Credentials | None, deadline: float) -> bytes | httpx.Response:
-        """The image's bytes, or an answer that holds none: a redirect or a refusal."""
+    def _asked(
+        self, url: str, credentials: Credentials | None, validators: Mapping[str, str], deadline: float
+    ) -> _Body | httpx.Response:
+        """The image's bytes, or an answer that holds none: a redirect, a refusal, or that nothing changed."""
         for attempt in range(1, ATTEMPTS + 1):
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                headers = {"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity"}
+                headers = {"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity", **validators}
                 if credentials:
                     headers["Authorization"] = self._tokens.header(credentials)
                 with self._client.stream("GET", url, headers=headers, timeout=left) as answer:
-                    return self._body(answer, deadline) if answer.is_success else answer
+                    if not answer.is_success:
+                        return answer
+                    return _Body(self._body(answer, deadline), url, validators_in(answer.headers))
             except httpx.RemoteProtocolError as error:
                 if attempt == ATTEMPTS:
                     raise unreachable(url, error) from None
@@ -145,6 +202,10 @@ class ImageLoader:
 
     def _too_large(self, what: str) -> str:
         return f"{what} is larger than the {self.max_bytes >> 20} MiB that are allowed (EDGESAM_MAX_IMAGE_MB)"
+
+
+def _unreadable(file: Path, error: OSError) -> Unanswerable:
+    return Unanswerable("image", f"{file} cannot be read ({error.strerror}): check its permissions")
 
 
 def _same(url: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from backend.labelstudio import rle
 from backend.labelstudio.answering import Unanswerable, answer
+from backend.segmentation.embeddings import EmbeddingCache
 from tests.labelstudio.standins import DiscEngine, NothingEngine, data_uri, loader, picture, segmenter_of
 
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -141,12 +143,15 @@ def test_specks_are_left_out_when_asked():
     assert not corner(smallest_share=0.01)
 
 
+PHASES = ("image", "wait", "encode", "decode", "answer", "image", "decode", "answer")
+
+
 def test_the_phases_are_observed():
     seen = []
     segmenter = segmenter_of(observe=lambda phase, seconds: seen.append((phase, seconds >= 0)))
     answer(segmenter, [task()], CONFIG, context())
     answer(segmenter, [task()], CONFIG, context())
-    assert seen == [(phase, True) for phase in ("image", "encode", "decode", "answer", "image", "decode", "answer")]
+    assert seen == [(phase, True) for phase in PHASES]
 
 
 def test_scores_are_the_masks_own():
@@ -171,6 +176,23 @@ def test_what_cannot_be_answered_says_which_link_is_broken(config, given, data, 
         answer(segmenter_of(), [task() if data is None else {"id": 1, "data": data}], config, given)
     assert caught.value.link == link
     assert str(caught.value)
+
+
+def test_a_known_address_is_fetched_again_only_where_its_embedding_is_gone():
+    fetched = []
+
+    def server(request):
+        fetched.append(str(request.url))
+        return httpx.Response(200, content=picture(colour=(len(str(request.url)) * 5, 0, 0)))
+
+    segmenter = segmenter_of(images=loader(server))
+    segmenter = replace(segmenter, embeddings=EmbeddingCache(1))
+    tasks = [{"data": {"image": f"http://elsewhere/{name}.jpg"}} for name in ("a", "bb")]
+    for task in (tasks[0], tasks[0], tasks[1], tasks[0]):
+        [prediction] = answer(segmenter, [task], CONFIG, context())
+        assert prediction["result"]
+    assert fetched == [f"http://elsewhere/{name}.jpg" for name in ("a", "bb", "a")]
+    assert segmenter.engine().encoded == 3
 
 
 def test_a_broken_picture_names_its_address():

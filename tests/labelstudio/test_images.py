@@ -40,7 +40,7 @@ def web():
 
 def refused(web, address=UPLOAD, task=TASK, **settings):
     with pytest.raises(Unanswerable) as caught:
-        loader(web, **{"label_studio_url": STUDIO, **settings}).load(address, task)
+        loader(web, **{"label_studio_url": STUDIO, **settings}).find(address, task)
     for secret in (LEGACY, PERSONAL):
         assert secret not in str(caught.value)
     return caught.value
@@ -51,15 +51,15 @@ def moved(to, status=302):
 
 
 def test_an_upload_is_asked_of_label_studio_with_the_key(web):
-    assert loader(web, label_studio_url=STUDIO + "/", api_key=f" {LEGACY}\n").load(UPLOAD, TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO + "/", api_key=f" {LEGACY}\n").find(UPLOAD, TASK).data == DOG
     assert web.sent == [(STUDIO + UPLOAD, f"Token {LEGACY}")]
 
 
 def test_a_personal_access_token_is_swapped_first_and_once(web):
     web.answers[STUDIO + "/api/token/refresh/"] = lambda _: httpx.Response(200, json={"access": jwt(iat=0, exp=300)})
     images = loader(web, label_studio_url=STUDIO, api_key=PERSONAL)
-    images.load(UPLOAD, TASK)
-    images.load(UPLOAD, TASK)
+    images.find(UPLOAD, TASK)
+    images.find(UPLOAD, TASK, anew=True)
     bearer = f"Bearer {jwt(iat=0, exp=300)}"
     assert web.sent == [
         (STUDIO + "/api/token/refresh/", None),
@@ -74,12 +74,12 @@ def test_an_access_token_that_ended_early_is_renewed_once(web):
     web.answers[STUDIO + UPLOAD] = lambda request: (
         httpx.Response(200, content=DOG) if request.headers["authorization"] == "Bearer new" else httpx.Response(401)
     )
-    assert loader(web, label_studio_url=STUDIO, api_key=PERSONAL).load(UPLOAD, TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, api_key=PERSONAL).find(UPLOAD, TASK).data == DOG
 
 
 def test_another_server_never_sees_the_key(web):
     web.answers["http://elsewhere/dog.jpg"] = httpx.Response(200, content=DOG)
-    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).load("http://elsewhere/dog.jpg", TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).find("http://elsewhere/dog.jpg", TASK).data == DOG
     assert web.sent == [("http://elsewhere/dog.jpg", None)]
 
 
@@ -88,7 +88,7 @@ def test_the_key_does_not_follow_a_redirect_to_another_origin(web, status):
     web.answers[STUDIO + UPLOAD] = moved("https://studio:8080/dog.jpg", status)
     web.answers["https://studio:8080/dog.jpg"] = moved("//bucket/dog.jpg?signature=1", status)
     web.answers["https://bucket/dog.jpg?signature=1"] = httpx.Response(200, content=DOG)
-    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).load(UPLOAD, TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).find(UPLOAD, TASK).data == DOG
     assert web.sent == [
         (STUDIO + UPLOAD, f"Token {LEGACY}"),
         ("https://studio:8080/dog.jpg", None),
@@ -98,14 +98,14 @@ def test_the_key_does_not_follow_a_redirect_to_another_origin(web, status):
 
 def test_a_redirect_to_label_studio_gets_the_key(web):
     web.answers["http://elsewhere/dog.jpg"] = moved(STUDIO + UPLOAD)
-    loader(web, label_studio_url=STUDIO, api_key=LEGACY).load("http://elsewhere/dog.jpg", TASK)
+    loader(web, label_studio_url=STUDIO, api_key=LEGACY).find("http://elsewhere/dog.jpg", TASK)
     assert web.sent == [("http://elsewhere/dog.jpg", None), (STUDIO + UPLOAD, f"Token {LEGACY}")]
 
 
 def test_redirects_end(web):
     web.answers.update({f"http://host/{n}": moved(f"/{n + 1}") for n in range(9)})
     web.answers["http://host/5"] = httpx.Response(200, content=DOG)
-    assert loader(web).load("http://host/0", TASK) == DOG
+    assert loader(web).find("http://host/0", TASK).data == DOG
     web.answers["http://host/5"] = moved("/6")
     assert "sends on more than 5 times" in str(refused(web, "http://host/0"))
     assert len(web.sent) == 12
@@ -121,33 +121,33 @@ def test_cloud_addresses_go_through_label_studio(web):
     asked = STUDIO + "/tasks/7/resolve/?fileuri=czM6Ly9idWNrZXQvZG9nLmpwZw=="
     web.answers[asked] = moved("https://bucket/dog.jpg?signature=1", 303)
     web.answers["https://bucket/dog.jpg?signature=1"] = httpx.Response(200, content=DOG)
-    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).load("s3://bucket/dog.jpg", TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, api_key=LEGACY).find("s3://bucket/dog.jpg", TASK).data == DOG
     assert web.sent == [(asked, f"Token {LEGACY}"), ("https://bucket/dog.jpg?signature=1", None)]
 
 
 def test_what_setup_told_is_the_last_resort(web, tmp_path):
     remember(tmp_path, "1.5", STUDIO, LEGACY)
-    assert loader(web, model_dir=tmp_path).load(UPLOAD, TASK) == DOG
+    assert loader(web, model_dir=tmp_path).find(UPLOAD, TASK).data == DOG
     assert web.sent == [(STUDIO + UPLOAD, f"Token {LEGACY}")]
     assert refused(web, label_studio_url=None, model_dir=tmp_path, task={"project": 2}).link == "label studio"
 
 
 def test_where_the_address_is_set_the_hostname_of_setup_is_not_asked(web, tmp_path):
     remember(tmp_path, "1.5", "http://evil", LEGACY)
-    assert loader(web, label_studio_url=STUDIO, model_dir=tmp_path).load(UPLOAD, TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, model_dir=tmp_path).find(UPLOAD, TASK).data == DOG
     assert web.sent == [(STUDIO + UPLOAD, None)]
 
 
 def test_the_token_of_setup_serves_at_its_own_address(web, tmp_path):
     remember(tmp_path, "1.5", STUDIO, LEGACY)
-    assert loader(web, label_studio_url=STUDIO, model_dir=tmp_path).load(UPLOAD, TASK) == DOG
+    assert loader(web, label_studio_url=STUDIO, model_dir=tmp_path).find(UPLOAD, TASK).data == DOG
     assert web.sent == [(STUDIO + UPLOAD, f"Token {LEGACY}")]
 
 
 def test_a_key_without_an_address_is_never_sent(web, tmp_path):
     remember(tmp_path, "1.5", "http://evil", "theirs")
     web.answers["http://evil" + UPLOAD] = httpx.Response(200, content=DOG)
-    loader(web, api_key=LEGACY, model_dir=tmp_path).load(UPLOAD, TASK)
+    loader(web, api_key=LEGACY, model_dir=tmp_path).find(UPLOAD, TASK)
     assert web.sent == [("http://evil" + UPLOAD, "Token theirs")]
 
 
@@ -155,15 +155,15 @@ def test_local_files_are_read_where_the_root_is_known(web, tmp_path):
     (tmp_path / "dog.jpg").write_bytes(b"read")
     web.answers[STUDIO + "/data/local-files/?d=cat.jpg"] = httpx.Response(200, content=b"asked")
     images = loader(web, label_studio_url=STUDIO, local_files_root=tmp_path, max_bytes=5)
-    assert images.load("/data/local-files/?d=dog.jpg", TASK) == b"read"
-    assert images.load("/data/local-files/?d=cat.jpg", TASK) == b"asked"
+    assert images.find("/data/local-files/?d=dog.jpg", TASK).data == b"read"
+    assert images.find("/data/local-files/?d=cat.jpg", TASK).data == b"asked"
     (tmp_path / "dog.jpg").write_bytes(b"larger")
     with pytest.raises(Unanswerable, match=r"dog.jpg is larger than"):
-        images.load("/data/local-files/?d=dog.jpg", TASK)
+        images.find("/data/local-files/?d=dog.jpg", TASK)
 
 
 def test_a_data_address_asks_nobody(web):
-    assert loader(web).load(data_uri(DOG), TASK) == DOG
+    assert loader(web).find(data_uri(DOG), TASK).data == DOG
     assert web.sent == []
 
 
@@ -198,7 +198,7 @@ def test_a_connection_that_was_closed_meanwhile_is_tried_again(web):
         return answer
 
     web.answers["http://host/a"] = once
-    assert loader(web).load("http://host/a", TASK) == DOG
+    assert loader(web).find("http://host/a", TASK).data == DOG
     web.answers["http://host/a"] = httpx.RemoteProtocolError("Server disconnected")
     assert "cannot be reached (RemoteProtocolError: Server disconnected)" in str(refused(web, "http://host/a"))
 
@@ -206,8 +206,8 @@ def test_a_connection_that_was_closed_meanwhile_is_tried_again(web):
 def test_no_cookie_is_kept(web):
     web.answers["http://host/a"] = httpx.Response(200, headers={"set-cookie": "a=b"}, content=DOG)
     images = loader(web)
-    images.load("http://host/a", TASK)
-    images.load("http://host/a", TASK)
+    images.find("http://host/a", TASK)
+    images.find("http://host/a", TASK, anew=True)
 
 
 @pytest.mark.parametrize(
@@ -253,4 +253,4 @@ def test_loopback_in_a_container_is_explained(web, url):
 @pytest.mark.parametrize("address", ["http://[bad/a.jpg", "http:///a.jpg", "http://host:port/a.jpg", "http://a b/\x00"])
 def test_a_broken_address_is_refused(address):
     with pytest.raises(Unanswerable):
-        ImageLoader().load(address, TASK)
+        ImageLoader().find(address, TASK)
