@@ -93,7 +93,8 @@ async def ready(request: Request) -> Response:
         return reply({"status": "FAILED", "reason": loading.failure}, 503)
     if not loading.ready.done():
         return reply({"status": "LOADING", "reason": f"the weights {loading.wanted} are still being loaded"}, 503)
-    return reply({"status": "READY", "model_version": loading.ready.result().version})
+    engine = loading.ready.result()
+    return reply({"status": "READY", "model_version": engine.version, "engine": engine.identity})
 
 
 @router.post("/setup")

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from gunicorn.app.base import BaseApplication
 from uvicorn_worker import UvicornWorker
 
+from backend.cores import usable_cores
 from backend.server.logs import configure
 from backend.settings import Settings
 
@@ -68,16 +69,6 @@ def _share_the_cores(workers: int) -> None:
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Cores that this process may use: its affinity, and the quota of its container (cgroup 2)."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        allowed, period = quota.read_text().split()
-        return max(1, min(cores, round(int(allowed) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        return cores
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]

@@ -45,7 +45,8 @@ def test_health_is_up(client: TestClient, path: str) -> None:
 
 
 def test_ready_when_loaded(client: TestClient) -> None:
-    assert client.get("/ready").json() == {"status": "READY", "model_version": "standin-01234567"}
+    told = {"status": "READY", "model_version": "standin-01234567", "engine": "standin"}
+    assert client.get("/ready").json() == told
 
 
 def test_setup_tells_the_version(client: TestClient) -> None:

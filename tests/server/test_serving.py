@@ -18,7 +18,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from backend.server.serving import ServeError, serve, usable_cores
+from backend.server.serving import ServeError, serve
 from backend.settings import read_settings
 from tests.server.standins import body, click
 
@@ -132,13 +132,3 @@ def test_a_busy_port_is_told_in_one_line(tmp_path: Path) -> None:
 def test_an_address_that_is_not_ours_is_told(tmp_path: Path, host: str) -> None:
     with pytest.raises(ServeError, match=f"cannot listen on {host}:"):
         serve(read_settings(model_dir=tmp_path, host=host, port=free_port()))
-
-
-@pytest.mark.parametrize(
-    ("written", "cores"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("nonsense", None)]
-)
-def test_the_quota_of_a_container_counts(tmp_path: Path, written: str, cores: int | None) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(written)
-    assert usable_cores(quota) == (cores or len(os.sched_getaffinity(0)))
-    assert usable_cores(tmp_path / "none") == len(os.sched_getaffinity(0))
