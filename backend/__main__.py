@@ -49,6 +49,52 @@ def serve(
         raise _end(str(error), FAILED) from error
 
 
+@app.command()
+def precompute(
+    project: Annotated[int, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")],
+) -> None:
+    """Encode all images of a project ahead, so that no first click waits. May be stopped and started again."""
+    settings = _settings()
+    if not settings.edgesam_disk_cache_mb:
+        raise _end("EDGESAM_DISK_CACHE_MB=0: there is no cache to fill; give it room for 2 MiB an image", WRONG_USE)
+    from concurrent.futures import Future
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from backend.labelstudio.configured import engine_of, segmenter_of, weights_of
+    from backend.labelstudio.precompute import precompute
+    from backend.labelstudio.unanswerable import Unanswerable
+    from backend.segmentation.engines import Engine
+    from backend.segmentation.weights import WeightsError
+
+    engine: Future[Engine] = Future()
+    segmenter = segmenter_of(settings, engine.result)
+    failed = 0
+    columns = TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    try:
+        work = precompute(segmenter, project)
+        if 2 * work.tasks > settings.edgesam_disk_cache_mb:
+            typer.echo(
+                f"{work.tasks} tasks need more than EDGESAM_DISK_CACHE_MB={settings.edgesam_disk_cache_mb}: "
+                f"the first ones will be given up for the last; set at least {3 * work.tasks}",
+                err=True,
+            )
+        engine.set_result(engine_of(settings, weights_of(settings)))
+        with Progress(*columns) as progress:
+            for done in progress.track(work.done, total=work.tasks):
+                if done.failure:
+                    failed += 1
+                    progress.console.print(f"task {done.task}: {done.failure}", markup=False)
+    except (Unanswerable, WeightsError) as error:
+        raise _end(str(error), FAILED) from error
+    except KeyboardInterrupt:
+        raise _end("stopped; what is encoded stays, so start it again to go on", FAILED) from None
+    figures = segmenter.embeddings.figures
+    typer.echo(f"{figures.misses} images encoded, {figures.hits + figures.disk_hits} known, {failed} tasks failed")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
 @weights_app.command("list")
 def list_weights() -> None:
     """What there is, with licence, size and whether it is here already."""

@@ -22,7 +22,7 @@ def test_version() -> None:
 
 def test_without_a_verb_the_verbs_are_listed() -> None:
     output = runner.invoke(app, []).output
-    for verb in ("serve", "weights", "export", "version"):
+    for verb in ("serve", "precompute", "weights", "export", "version"):
         assert verb in output
 
 
@@ -39,6 +39,21 @@ def test_a_wrong_setting_ends_with_2_and_one_line(monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 2
     [line] = result.stderr.splitlines()
     assert line.startswith("THREADS=many: should be a valid integer")
+
+
+@pytest.mark.parametrize(
+    ("variables", "code", "told"),
+    [
+        ({"EDGESAM_DISK_CACHE_MB": "0"}, 2, "EDGESAM_DISK_CACHE_MB=0: there is no cache to fill"),
+        ({}, 1, "set LABEL_STUDIO_URL to Label Studio's address and LABEL_STUDIO_API_KEY"),
+        ({"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "a"}, 1, "cannot be reached"),
+    ],
+)
+def test_precompute_says_what_it_needs(tmp_path: Path, variables: dict[str, str], code: int, told: str) -> None:
+    result = runner.invoke(app, ["precompute", "--project", "1"], env={"MODEL_DIR": str(tmp_path), **variables})
+    assert result.exit_code == code
+    [line] = result.stderr.splitlines()
+    assert told in line
 
 
 def test_weights_are_listed_with_their_licence() -> None:

@@ -26,7 +26,14 @@ from backend.segmentation.predictor import Embedding
 
 __all__ = ["Segmenter", "Unanswerable", "answer"]
 
+FIRST_PICTURES = 4
+"""As many pictures of a task are prepared at most."""
+
 log = structlog.get_logger()
+
+
+def _nobody(_task: Mapping[str, Any], _label_config: str) -> None:
+    """Nobody prepares for clicks."""
 
 
 def _unobserved(phase: str, seconds: float) -> None:
@@ -42,6 +49,7 @@ class Segmenter:
     smallest_share: parts of a mask below this share of its area are left out (`predictor.decode`).
     observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
     the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks) and "answer" (the regions).
+    opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     """
 
     engine: Callable[[], Engine]
@@ -49,22 +57,40 @@ class Segmenter:
     embeddings: EmbeddingCache
     smallest_share: float = 0.0
     observe: Callable[[str, float], None] = _unobserved
+    opened: Callable[[Mapping[str, Any], str], None] = _nobody
 
 
 def answer(
-    segmenter: Segmenter, tasks: Sequence[Mapping[str, Any]], label_config: str, context: Mapping[str, Any] | None
+    segmenter: Segmenter,
+    tasks: Sequence[Mapping[str, Any]],
+    label_config: str,
+    context: Mapping[str, Any] | None,
+    project: str | None = None,
 ) -> list[dict[str, Any] | list[Any]]:
     """One entry per task, in order.
 
-    Without a context an empty list, which Label Studio does not store; with one a prediction, whose result is empty
-    where the context asks for nothing (only negative clicks) or the model finds nothing.
+    project: "<id>.<time it was made>", where the request says it; tasks hold the id alone, which two Label Studios may
+    both have. Without a context an empty list, which Label Studio does not store: one task alone is one that an
+    annotator opens, several are Retrieve Predictions, for which nobody waits with a mouse. With a context a prediction,
+    whose result is empty where the context asks for nothing (only negative clicks) or the model finds nothing.
 
     Raises Unanswerable where the configuration, the context or an image does not allow an answer.
     """
+    if project is not None:
+        tasks = [{**task, "project": project} for task in tasks]
     if not context:
+        if len(tasks) == 1:
+            segmenter.opened(tasks[0], label_config)
         return [[] for _ in tasks]
     interface = interface_of(label_config)
     return [_prediction(segmenter, task, interface, context) for task in tasks]
+
+
+def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) -> None:
+    """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
+    engine = segmenter.engine()
+    for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
+        _embedding(segmenter, engine, address, task, urgent=False)
 
 
 def _prediction(
@@ -95,7 +121,7 @@ def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping
     with _phase(segmenter, "image"):
         image = segmenter.images.find(address, task)
     if image.data is None:
-        if embedding := segmenter.embeddings.known(_key(image, engine)):
+        if embedding := segmenter.embeddings.known(_key(image, engine), urgent):
             return embedding
         with _phase(segmenter, "image"):
             image = segmenter.images.find(address, task, anew=True)

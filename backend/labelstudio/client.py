@@ -1,4 +1,5 @@
-"""Label Studio's own API, as far as we need it: which token goes where, and how a personal access token is used.
+"""Label Studio's own API, as far as we need it: which token goes where, how a personal access token is used, and what
+is asked about projects and tasks.
 
 A personal access token is a refresh token: /api/token/refresh/ gives a short-lived one for it, sent as "Bearer". A
 legacy token is sent as "Token"; Label Studio refuses it unless the organisation allows such tokens.
@@ -10,14 +11,17 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from backend.labelstudio.unanswerable import Unanswerable
 
 LINK = "label studio"
+PAGE = 100
+"""Tasks to a page of the API."""
 LIFETIME = 300.0
 """Seconds that Label Studio's access tokens last, where one does not say."""
 MARGIN = 30.0
@@ -95,6 +99,87 @@ class Tokens:
                 "address (LABEL_STUDIO_URL)?",
             )
         return access
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """label_config: its labelling configuration. tasks: how many it has."""
+
+    label_config: str
+    tasks: int
+
+
+class Api:
+    """Label Studio's API with one token. Safe from many threads.
+
+    All methods raise Unanswerable where Label Studio is not reached, refuses, or answers with something else.
+    """
+
+    def __init__(self, client: httpx.Client, tokens: Tokens, credentials: Credentials) -> None:
+        self._client = client
+        self._tokens = tokens
+        self._credentials = credentials
+
+    def project(self, number: int) -> Project:
+        answer = self._asked(f"/api/projects/{number}/", {})
+        return Project(str(_field(answer, "label_config")), int(_field(answer, "task_number") or 0))
+
+    def tasks(self, project: int) -> Iterator[dict[str, Any]]:
+        """All tasks of a project, in the order of their ids, asked for page by page."""
+        last = 0
+        while page := self._page(project, [_filter("id", "greater", last)], PAGE):
+            yield from page
+            last = int(page[-1]["id"])
+
+    def unlabelled_after(self, project: int, task: int, count: int) -> list[dict[str, Any]]:
+        """The next tasks that nobody has labelled, in the order in which Label Studio gives them to annotators."""
+        return self._page(project, [_filter("id", "greater", task), _filter("total_annotations", "equal", 0)], count)
+
+    def _page(self, project: int, filters: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+        query = {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
+        asked: dict[str, str | int] = {
+            "project": project,
+            "page_size": count,
+            "resolve_uri": "false",  # addresses as they are in the data, as /predict has them
+            "query": json.dumps(query),
+        }
+        found = _field(self._asked("/api/tasks/", asked), "tasks")
+        return [{**task, "project": project} for task in found if isinstance(task, dict) and "id" in task]
+
+    def _asked(self, path: str, params: Mapping[str, str | int]) -> Any:
+        """The answer's JSON."""
+        address = self._credentials.url + path
+        try:
+            answer = self._answer(address, params)
+            if answer.status_code == 401 and self._credentials.personal:
+                self._tokens.forget(self._credentials)
+                answer = self._answer(address, params)
+            if not answer.is_success:
+                raise Unanswerable(
+                    LINK,
+                    f"{address} answered {answer.status_code} to the token of {self._credentials.given_by}: is there "
+                    "such a project, and may the token's user see it?",
+                )
+            return answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unanswerable(LINK, f"{address} cannot be reached ({type(error).__name__}: {error})") from None
+        except ValueError:
+            raise Unanswerable(LINK, f"{address} did not answer with JSON: is it Label Studio's?") from None
+
+    def _answer(self, address: str, params: Mapping[str, str | int]) -> httpx.Response:
+        headers = {"Authorization": self._tokens.header(self._credentials)}
+        return self._client.get(address, params=dict(params), headers=headers)
+
+
+def _filter(field: str, operator: str, value: int) -> dict[str, Any]:
+    """A condition as the Data Manager writes it."""
+    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": "Number", "value": value}
+
+
+def _field(answer: Any, name: str) -> Any:
+    if not isinstance(answer, dict) or name not in answer:
+        raise Unanswerable(LINK, f"Label Studio's answer has no {name}: {str(answer)[:200]}")
+    return answer[name]
 
 
 def _claims(token: str) -> dict[str, object] | None:

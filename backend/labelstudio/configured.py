@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from backend.labelstudio.answering import Segmenter
+from backend.labelstudio.answering import Segmenter, prepare
 from backend.labelstudio.images import ImageLoader
+from backend.labelstudio.prefetch import Prefetch, following
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
@@ -85,4 +87,7 @@ def segmenter_of(
     )
     embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
     segmenter = Segmenter(engine, images, embeddings, settings.edgesam_smallest_part)
-    return replace(segmenter, observe=observe) if observe else segmenter
+    if observe:
+        segmenter = replace(segmenter, observe=observe)
+    prefetch = Prefetch(partial(prepare, segmenter), partial(following, images))
+    return replace(segmenter, opened=prefetch.opened)

@@ -13,7 +13,7 @@ import httpx
 
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
-from backend.labelstudio.client import Credentials, Tokens, origin
+from backend.labelstudio.client import Api, Credentials, Tokens, origin
 from backend.labelstudio.failures import not_an_image, refused, unreachable
 from backend.labelstudio.known import CLICKS, Flights, Found, Recent, Seen, found, place_of, trust_in, validators_in
 from backend.labelstudio.unanswerable import Unanswerable
@@ -85,6 +85,11 @@ class ImageLoader:
         if seen and seen.holds(time.monotonic(), trust_in(url, label_studio)):
             return Found(seen.content, None)
         return self._flights.shared((url, credentials, anew), lambda: self._on_web(url, credentials, seen))
+
+    def api(self, task: Mapping[str, Any]) -> Api | None:
+        """The API of this task's Label Studio; None where its address or a token for it is not known."""
+        credentials = self._credentials(task)
+        return Api(self._client, self._tokens, credentials) if credentials and credentials.token else None
 
     def _credentials(self, task: Mapping[str, Any]) -> Credentials | None:
         """The token for this task's Label Studio; an empty one where only its address is known."""

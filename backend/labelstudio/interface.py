@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,7 @@ from backend.labelstudio.unanswerable import Unanswerable
 
 LINK = "labelling configuration"
 PROMPT_TAGS = ("keypointlabels", "keypoint", "rectanglelabels", "rectangle")
+BRUSH_TAGS = ("brushlabels", "brush")
 VARIABLE = re.compile(r"\$(\w[\w.\[\]]*)")
 
 log = structlog.get_logger()
@@ -100,6 +102,15 @@ class Interface:
             )
         return found.strip()
 
+    def addresses_in(self, task: Mapping[str, Any]) -> list[str]:
+        """The addresses of the pictures that the page shows first and a brush can mark."""
+        addresses = []
+        for image in self.images:
+            if any(control.tag in BRUSH_TAGS for control in self._on(image.name)):
+                with suppress(Unanswerable):
+                    addresses.append(self.address_of(image.name, None, task))
+        return addresses
+
     def brush_for(self, to_name: str, labels: Sequence[str]) -> Brush:
         """Who answers a prompt of these labels on this image. Raises Unanswerable where there is no brush.
 
@@ -107,7 +118,7 @@ class Interface:
         the log: the page then shows a region without a label, for the annotator to give it one; a made-up label would
         be stored, and a refused mask would be lost work.
         """
-        brushes = [control for control in self._on(to_name) if control.tag in ("brushlabels", "brush")]
+        brushes = [control for control in self._on(to_name) if control.tag in BRUSH_TAGS]
         if not brushes:
             raise Unanswerable(LINK, _no_brush(to_name, labels))
         labelling = [control for control in self._on(to_name) if control.tag == "labels"]
@@ -166,7 +177,7 @@ def interface_of(label_config: str) -> Interface:
             continue
         if tag == "image":
             images.append(Image(name, attributes.get("valuelist") or attributes.get("value", "")))
-        elif tag in ("brush", "brushlabels", "labels", *PROMPT_TAGS):
+        elif tag in ("labels", *BRUSH_TAGS, *PROMPT_TAGS):
             to_names = tuple(part.strip() for part in attributes.get("toname", "").split(","))
             controls.append(Control(tag, name, to_names, _labels(attributes, element)))
     return Interface(tuple(images), tuple(controls))

@@ -80,10 +80,10 @@ class EmbeddingCache:
             ours.result.set_result(embedding)
         return embedding
 
-    def known(self, key: str) -> Embedding | None:
+    def known(self, key: str, urgent: bool = True) -> Embedding | None:
         """The embedding under `key` where it is in memory, on disk or on its way; None where it is not."""
         with self._lock:
-            found = self._found(key, urgent=True)
+            found = self._found(key, urgent)
         if isinstance(found, Embedding):
             return found
         return found.result.result() if found is not None else self._reread(key)

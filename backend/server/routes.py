@@ -65,6 +65,7 @@ class PredictBody(BaseModel):
     tasks: list[dict[str, Any]]
     label_config: str
     params: PredictParams
+    project: str | int | None = None
 
 
 class SetupBody(BaseModel):
@@ -123,7 +124,8 @@ async def predict(request: Request) -> Response:
 def _predicted(services: Services, content: bytes) -> Response:
     body = _checked(PredictBody, content)
     try:
-        results = answer(services.segmenter, body.tasks, body.label_config, body.params.context)
+        project = None if body.project is None else str(body.project)
+        results = answer(services.segmenter, body.tasks, body.label_config, body.params.context, project)
     finally:
         metrics.show(services.segmenter.embeddings.figures)
     return reply({"results": results})

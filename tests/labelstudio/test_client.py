@@ -9,7 +9,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from backend.labelstudio.client import Credentials, Tokens, origin
+from backend.labelstudio.client import Api, Credentials, Project, Tokens, origin
 from backend.labelstudio.unanswerable import Unanswerable
 
 LEGACY = "0" * 40
@@ -157,3 +157,43 @@ def test_nothing_shows_a_token():
 )
 def test_an_origin_is_scheme_host_and_port(one, other, same):
     assert (origin(one) == origin(other)) is same
+
+
+def api(answers, token=LEGACY):
+    client = httpx.Client(transport=httpx.MockTransport(answers))
+    return Api(client, Tokens(client), credentials(token))
+
+
+def test_an_access_token_that_ended_is_renewed_for_the_api():
+    given, asked = iter(["old", "new"]), []
+
+    def studio(request):
+        if request.url.path == "/api/token/refresh/":
+            return httpx.Response(200, json={"access": next(given)})
+        asked.append(request.headers["authorization"])
+        if asked[-1] != "Bearer new":
+            return httpx.Response(401)
+        return httpx.Response(200, json={"label_config": "<View/>", "task_number": 3, "title": "a"})
+
+    assert api(studio, PERSONAL).project(1) == Project("<View/>", 3)
+    assert asked == ["Bearer old", "Bearer new"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (httpx.Response(404), "http://studio/api/projects/1/ answered 404 to the token of LABEL_STUDIO_API_KEY"),
+        (httpx.Response(200, html="<html>"), "did not answer with JSON"),
+        (httpx.Response(200, json=[]), "has no label_config"),
+        (httpx.ConnectError("refused"), r"cannot be reached \(ConnectError: refused\)"),
+    ],
+)
+def test_what_the_api_does_not_answer_is_told(answer, told):
+    def studio(_):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(Unanswerable, match=told) as caught:
+        api(studio).project(1)
+    assert LEGACY not in str(caught.value)
