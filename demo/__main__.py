@@ -48,7 +48,7 @@ def main(
                 _invite(services[0].address, project)
                 _wait(services)
     except DemoError as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("Both are stopped. `make demo` goes on where you left.")
