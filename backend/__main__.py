@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from backend import __version__
+from backend.benchmark.commands import benchmark_command
 from backend.learning.commands import learning_app
 from backend.settings import Settings, SettingsError, read_settings
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 app.add_typer(learning_app)
+app.command("benchmark")(benchmark_command)
 
 
 class Format(StrEnum):
