@@ -21,6 +21,9 @@ NEXT_TASKS = 2
 LONGEST = 16
 """Of opened tasks and of next ones, so many are remembered."""
 
+NEEDED = ("id", "project", "data")
+"""What is remembered of a task: its annotations may be large."""
+
 log = structlog.get_logger()
 
 
@@ -37,8 +40,9 @@ class Prefetch:
 
     def opened(self, task: Task, label_config: str) -> None:
         """Prepare this task as soon as may be. Returns at once."""
+        needed = {name: task[name] for name in NEEDED if name in task}
         with self._changed:
-            self._opened = [(task, label_config), *self._opened][:LONGEST]
+            self._opened = [(needed, label_config), *self._opened][:LONGEST]
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
                 self._thread.start()

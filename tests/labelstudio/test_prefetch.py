@@ -61,6 +61,19 @@ def test_a_task_opened_long_ago_is_forgotten():
     assert watched.ends(LONGEST + 1) == [0, *range(LONGEST + 2, 2, -1)]
 
 
+def test_the_annotations_of_a_task_are_not_remembered():
+    seen, done = [], threading.Event()
+
+    def prepare(task, label_config):
+        seen.append((task, label_config))
+        done.set()
+
+    task = {"id": 1, "project": "1.5", "data": {"image": "a"}}
+    Prefetch(prepare, lambda _: []).opened({**task, "annotations": [{"result": []}]}, "config")
+    assert done.wait(PATIENCE)
+    assert seen == [(task, "config")]
+
+
 def test_a_failure_does_not_end_it():
     watched = Watched()
     watched.opens("broken", 2)
