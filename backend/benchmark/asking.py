@@ -23,11 +23,21 @@ INTERFACE = """<View>
 </View>"""
 
 
+NONE_KEPT = httpx.Limits(max_keepalive_connections=0)
+"""Label Studio makes a connection for each request; one that was kept could have been closed meanwhile, too."""
+
+
 @contextmanager
 def connected(address: str) -> Iterator[httpx.Client]:
-    """A connection of its own to the backend; user and password may stand in the address."""
+    """What asks the backend; user and password may stand in the address. Raises BenchmarkError where it is none."""
     headers = {"Accept-Encoding": "gzip, deflate"}  # as Label Studio's; httpx may take more
-    with httpx.Client(base_url=address, headers=headers, timeout=LONGEST_SECONDS, trust_env=False) as client:
+    try:
+        client = httpx.Client(
+            base_url=address, headers=headers, timeout=LONGEST_SECONDS, limits=NONE_KEPT, trust_env=False
+        )
+    except httpx.InvalidURL as error:
+        raise BenchmarkError(f"{address!r} is no address of a backend: {error}") from None
+    with client:
         yield client
 
 
@@ -45,7 +55,7 @@ def ready(backend: httpx.Client) -> dict[str, Any] | None:
     """What /ready says of the model; None where it is still loading or nobody listens yet. Raises BenchmarkError."""
     try:
         answer = backend.get("/ready")
-    except httpx.ConnectError:
+    except (httpx.NetworkError, httpx.RemoteProtocolError):
         return None
     except httpx.HTTPError as error:
         raise BenchmarkError(f"{_shown(backend)}/ready does not answer: {error}") from None

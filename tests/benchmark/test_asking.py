@@ -52,3 +52,9 @@ def test_nobody_there(task: Task) -> None:
 def test_ready_tells_version_and_engine(backend: str) -> None:
     with connected(backend) as client:
         assert ready(client) == {"status": "READY", "model_version": "standin-01234567", "engine": "standin"}
+
+
+@pytest.mark.parametrize("address", ["http://host:port", "127.0.0.1:9090"])
+def test_what_is_no_address_is_told(address: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"no address|http://"), connected(address) as client:
+        ready(client)

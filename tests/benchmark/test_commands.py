@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.__main__ import app
-from backend.benchmark import peer, run
+from backend.benchmark import measure, peer, run
 from backend.segmentation.weights import WeightsFile
 from tests.benchmark.standins import answering, listening
 
@@ -50,6 +50,7 @@ def test_the_service_is_started_and_measured(
 ) -> None:
     monkeypatch.setenv("EDGESAM_ENGINE", "torch")  # OpenVINO would first make its graphs
     monkeypatch.setattr(run, "STARTS", 1)
+    monkeypatch.setattr(measure, "SIZES", {"1080p": (96, 54)})
     monkeypatch.setattr(run, "CROWDS", (2,))
     out = tmp_path / "report.json"
     done = runner.invoke(app, ["benchmark", "--no-peer", "--rounds", "1", "--out", str(out)])
