@@ -27,8 +27,9 @@ ENCODER, DECODER, ABOUT = "encoder.xml", "decoder.xml", "about.json"
 GRAPHS = "1"
 """Changes with what openvino_graphs writes, so that graphs of an older release are not used."""
 
-FEWEST_SLOTS = 8
-"""Token slots of the first decoder: up to seven clicks. More clicks compile one with twice as many, and so on."""
+FIRST_SLOTS = (2, 4, 8)
+"""Token slots of the decoders that are ready from the start: up to seven clicks, or six in a box. More clicks compile
+one with the next power of two when they come."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -50,13 +51,16 @@ def load_openvino_engine(
     options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    return OpenVINOEngine(
+    engine = OpenVINOEngine(
         encoder=_compiled(core, graphs / ENCODER, {**options, "INFERENCE_PRECISION_HINT": precision}),
         compile_decoder=lambda graph: _compiled(core, graph, {**options, "INFERENCE_PRECISION_HINT": "f32"}),
         decoder_graph=core.read_model(graphs / DECODER),
         identity=f"{json.loads((graphs / ABOUT).read_text())['encoder']}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
     )
+    for slots in FIRST_SLOTS:
+        engine.decoder_of(slots)
+    return engine
 
 
 def graphs_of(weights: WeightsFile, folder: Path) -> Path:
@@ -124,8 +128,8 @@ class OpenVINOEngine:
         One prompt after the other: on a CPU a batch is no faster than its parts, and would need a graph of its own.
         """
         tokens = labels.shape[1]
-        slots = max(FEWEST_SLOTS, 1 << (tokens - 1).bit_length())
-        decoder, fed_back = self._decoder(slots), np.array([low_res is not None], np.float32)
+        slots = max(FIRST_SLOTS[0], 1 << (tokens - 1).bit_length())
+        decoder, fed_back = self.decoder_of(slots), np.array([low_res is not None], np.float32)
         made = []
         for index in range(len(labels)):
             placed, named = np.zeros((1, slots, 2), np.float32), np.full((1, slots), ABSENT, np.int64)
@@ -135,7 +139,8 @@ class OpenVINOEngine:
         logits, ious = zip(*made, strict=True)
         return np.concatenate(logits), np.concatenate(ious)
 
-    def _decoder(self, slots: int) -> Compiled:
+    def decoder_of(self, slots: int) -> Compiled:
+        """The decoder with this many token slots, compiled where it is asked for the first time."""
         with self._compiling:
             if slots not in self._decoders:
                 graph = self.decoder_graph.clone()

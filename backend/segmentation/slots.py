@@ -6,7 +6,6 @@ Slots beyond the prompt are ABSENT: attention never looks at them, so that the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -38,9 +37,20 @@ class SlottedDecoder(nn.Module):
         asked = self.plain.tokens(coordinates, labels.clamp(min=-1))
         tokens = torch.cat([self.own_tokens[None], asked], dim=1)
         hidden = F.pad((labels == ABSENT).to(tokens.dtype), (len(self.own_tokens), 0)) * OUT_OF_SIGHT
-        image = (embedding + self.plain.dense(low_res, has_low_res)).flatten(2).transpose(1, 2)
-        tokens, image = self._transformed(tokens, image, hidden[:, None, None, :])
+        image = embedding.flatten(2).transpose(1, 2) + self._dense(low_res, has_low_res)
+        tokens, image = self._transformed(tokens, image, hidden[:, None, :])
         return self._masks(tokens, image)
+
+    def _dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
+        """`Decoder.dense` as 1 x 4096 x 256; the last 1x1 convolution is a product over places."""
+        *convolutions, last = self.plain.prompt_encoder.mask_downscaling
+        narrow = low_res
+        for layer in convolutions:
+            narrow = layer(narrow)
+        wide = F.linear(narrow.flatten(2).transpose(1, 2), last.weight.flatten(1), last.bias)
+        nothing = self.plain.prompt_encoder.no_mask_embed.weight
+        dense: Tensor = wide * has_low_res + nothing * (1 - has_low_res)
+        return dense
 
     def _transformed(self, tokens: Tensor, image: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """TwoWayTransformer: tokens 1 x T x 256 and image 1 x 4096 x 256 attend to each other."""
@@ -53,13 +63,13 @@ class SlottedDecoder(nn.Module):
                 tokens = tokens + attended(layer.self_attn, placed, placed, tokens, hidden)
             tokens = layer.norm1(tokens)
             placed_image = image + self.positions
-            tokens = tokens + attended(layer.cross_attn_token_to_image, tokens + asked, placed_image, image)
+            tokens = tokens + tokens_to_image(layer.cross_attn_token_to_image, tokens + asked, placed_image, image)
             tokens = layer.norm2(tokens)
             tokens = layer.norm3(tokens + layer.mlp(tokens))
-            image = image + attended(layer.cross_attn_image_to_token, placed_image, tokens + asked, tokens, hidden)
-            image = layer.norm4(image)
+            given = image_to_tokens(layer.cross_attn_image_to_token, placed_image, tokens + asked, tokens, hidden)
+            image = layer.norm4(image + given)
         last = self.heads.transformer.final_attn_token_to_image
-        tokens = tokens + attended(last, tokens + asked, image + self.positions, image)
+        tokens = tokens + tokens_to_image(last, tokens + asked, image + self.positions, image)
         return self.heads.transformer.norm_final_attn(tokens), image
 
     def _masks(self, tokens: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,27 +78,61 @@ class SlottedDecoder(nn.Module):
         upscaled = self.heads.output_upscaling(image.transpose(1, 2).reshape(1, -1, GRID, GRID))
         mixes = [mlp(tokens[:, 1 + index]) for index, mlp in enumerate(self.heads.output_hypernetworks_mlps)]
         height, width = upscaled.shape[2:]
-        masks = (torch.stack(mixes, dim=1) @ upscaled.flatten(2)).reshape(1, count, height, width)
+        masks = upscaled.permute(0, 2, 3, 1).flatten(1, 2) @ torch.stack(mixes, dim=1).transpose(1, 2)
+        masks = masks.transpose(1, 2).reshape(1, count, height, width)
         scores: Tensor = self.heads.iou_prediction_head(tokens[:, 0])
         return masks, scores
 
 
-def attended(attention: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """segment_anything's Attention with a bias, in plain products: OpenVINO's CPU runs these faster than torch's
-    scaled_dot_product_attention, which it takes for a language model's."""
-
-    def by_head(projection: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        y = projection(x)
-        return y.reshape(*y.shape[:2], heads, -1).transpose(1, 2)
-
-    heads: int = attention.num_heads
+def attended(attention: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:
+    """segment_anything's Attention among T tokens, with a bias: 1 x T x 256 -> 1 x T x 256."""
     queries, keys, values = (
-        by_head(attention.q_proj, query),
-        by_head(attention.k_proj, key),
-        by_head(attention.v_proj, value),
+        _by_head(attention, projection(x))
+        for projection, x in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
     )
-    weights = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
-    if hidden is not None:
-        weights = weights + hidden
-    out: Tensor = attention.out_proj((weights.softmax(-1) @ values).transpose(1, 2).flatten(2))
+    seen = (queries @ keys.transpose(-1, -2) * _scale(queries) + hidden).softmax(-1) @ values
+    out: Tensor = attention.out_proj(seen.transpose(1, 2).flatten(2))
     return out
+
+
+def tokens_to_image(attention: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """segment_anything's Attention of T tokens to the P places of an image, with its products in another order.
+
+    query: 1 x T x 256. key, value: 1 x P x 256. (q Wk^T) k^T is q (k Wk)^T, and (a v) Wv is a (v Wv): the image, by far
+    the larger side, is multiplied once with a few rows per token instead of being projected. A bias of the keys moves
+    all places alike, which softmax does not see.
+    """
+    queries = _by_head(attention, attention.q_proj(query))
+    asked = queries @ _weights_by_head(attention, attention.k_proj) * _scale(queries)
+    weights = (asked.flatten(1, 2) @ key.transpose(1, 2)).softmax(-1)
+    mixed = (value.transpose(1, 2) @ weights.transpose(1, 2)).transpose(1, 2).reshape(asked.shape)
+    seen = (mixed @ _weights_by_head(attention, attention.v_proj).transpose(1, 2)).transpose(1, 2).flatten(2)
+    out: Tensor = attention.out_proj(seen + attention.v_proj.bias)
+    return out
+
+
+def image_to_tokens(attention: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:
+    """segment_anything's Attention of the P places of an image to T tokens, likewise: 1 x P x 256 -> 1 x P x 256."""
+    keys, values = _by_head(attention, attention.k_proj(key)), _by_head(attention, attention.v_proj(value))
+    asked = keys @ _weights_by_head(attention, attention.q_proj) * _scale(keys)
+    bias = (keys * attention.q_proj.bias.reshape(1, attention.num_heads, 1, -1)).sum(-1) * _scale(keys) + hidden
+    scores = query @ asked.flatten(1, 2).transpose(1, 2) + bias.flatten(1)
+    seen = scores.reshape(1, -1, *asked.shape[1:3]).softmax(-1).flatten(2)
+    projection = attention.out_proj.weight.reshape(-1, attention.num_heads, values.shape[-1]).transpose(0, 1)
+    given = (projection @ values.transpose(-1, -2)).transpose(1, 2).flatten(2)  # 1 x 256 x (heads * T)
+    out: Tensor = seen @ given.transpose(1, 2) + attention.out_proj.bias
+    return out
+
+
+def _by_head(attention: Any, x: Tensor) -> Tensor:
+    """1 x N x (heads * d) -> 1 x heads x N x d."""
+    return x.reshape(1, x.shape[1], attention.num_heads, -1).transpose(1, 2)
+
+
+def _weights_by_head(attention: Any, projection: nn.Linear) -> Tensor:
+    """A projection's weights, heads x d x 256."""
+    return projection.weight.reshape(attention.num_heads, -1, projection.in_features)
+
+
+def _scale(by_head: Tensor) -> float:
+    return float(by_head.shape[-1] ** -0.5)
