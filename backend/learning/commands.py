@@ -75,6 +75,41 @@ def evaluate_command(
     Console().print(table_of(report, known))
 
 
+@learning_app.command("agreement")
+def agreement_command(
+    data: Annotated[Path, typer.Option(help="Folder of sources: images/, masks/, index.json in each.")],
+    weights: Annotated[str, typer.Option(help="A name of `weights list`, or a file.")] = "edgesam",
+    sources: Annotated[str, typer.Option(help="Only these sources, separated by commas.")] = "",
+    images: Annotated[int | None, typer.Option(help="At most so many images of each source.")] = None,
+    objects: Annotated[int, typer.Option(help="At most so many objects of each image.")] = 5,
+) -> None:
+    """Measure whether OpenVINO, in each precision of this CPU, gives the masks of torch in float32."""
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from backend.learning.agreement import PROMPTS, agreement
+    from backend.learning.evaluate import ModelDoor, Selection
+    from backend.segmentation.engine_openvino import load_openvino_engine, precisions
+    from backend.segmentation.engine_torch import load_torch_engine
+
+    with _told(), Progress(transient=True) as progress:
+        found, folder = _found(weights), read_settings().model_dir / "openvino"
+        others = {f"openvino {name}": ModelDoor(load_openvino_engine(found, folder, name)) for name in precisions()}
+        bar = progress.add_task("images")
+        figures = agreement(
+            ModelDoor(load_torch_engine(found, "cpu")),
+            others,
+            data,
+            Selection(tuple(filter(None, sources.split(","))), images, objects),
+            lambda done, of: progress.update(bar, completed=done, total=of),
+        )
+    table = Table("mean IoU with torch f32 (and with the truth), %", *PROMPTS)
+    for name, by_prompt in figures.items():
+        table.add_row(name, *(f"{100 * same:.2f} ({100 * true:.2f})" for same, true in by_prompt.values()))
+    Console().print(table)
+
+
 @learning_app.command("distill")
 def distill_command(
     photos: Annotated[Path, typer.Option(help="Folder of tar shards of JPEGs; it may grow meanwhile.")],
