@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -24,8 +25,8 @@ from backend.segmentation.weights import WeightsError, WeightsFile
 Precision = Literal["auto", "f32", "bf16"]
 
 ENCODER, DECODER, ABOUT = "encoder.xml", "decoder.xml", "about.json"
-GRAPHS = "1"
-"""Changes with what openvino_graphs writes, so that graphs of an older release are not used."""
+GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
+"""Modules that decide what the graphs compute: graphs of another release are not used."""
 
 FIRST_SLOTS = (2, 4, 8)
 """Token slots of the decoders that are ready from the start: up to seven clicks, or six in a box. More clicks compile
@@ -70,7 +71,9 @@ def precisions() -> tuple[Literal["f32", "bf16"], ...]:
 
 def graphs_of(weights: WeightsFile, folder: Path) -> Path:
     """The folder of this file's graphs, written by a child process where they are not there yet."""
-    graphs = folder / f"{weights.sha256[:16]}-{weights.upsample}-{GRAPHS}-{ov.__version__.split('-')[0]}"
+    source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
+    version = ov.__version__.split("-")[0]
+    graphs = folder / f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{graphs}.lock"):
         if not graphs.exists():
