@@ -9,7 +9,6 @@ import pytest
 
 from backend.segmentation.weights import WeightsFile, find_weights
 
-
 PHOTOS = Path(__file__).parent / "photos"
 
 
