@@ -133,6 +133,13 @@ def test_another_token_is_asked_for_itself(tmp_path):
     assert len(server.sent) == 2
 
 
+def test_the_answer_to_a_token_is_known_for_that_token():
+    server = Server()
+    images = loader(server, label_studio_url=STUDIO, api_key="legacy")
+    assert images.find("/data/upload/1/01234567-dog.jpg", TASK).data == DOG
+    assert images.find("/data/upload/1/01234567-dog.jpg", TASK).data is None
+
+
 def test_uploads_of_label_studio_keep_their_content(clock):
     server = Server()
     images = loader(server, label_studio_url=STUDIO)

@@ -63,11 +63,18 @@ def test_each_gets_the_mask_of_its_own_image(engine: Engine, settings: Settings)
         one_by_one = [mask_of(client, one) for one in asked]
     assert len(set(one_by_one)) == IMAGES
 
+    knows_nothing = settings.model_copy(update={"model_dir": settings.model_dir / "another"})
     with (
-        TestClient(create_app(settings, ready)) as client,
+        TestClient(create_app(knows_nothing, ready)) as client,
         ThreadPoolExecutor(THREADS) as pool,
     ):
         at_once = list(pool.map(lambda number: mask_of(client, asked[number % IMAGES]), range(THREADS)))
         figures = client.app.state.services.segmenter.embeddings.figures  # type: ignore[attr-defined]
     assert at_once == [one_by_one[number % IMAGES] for number in range(THREADS)]
     assert (figures.misses, figures.hits) == (IMAGES, THREADS - IMAGES)
+
+    with TestClient(create_app(settings, ready)) as client:
+        again = [mask_of(client, one) for one in asked]
+        figures = client.app.state.services.segmenter.embeddings.figures  # type: ignore[attr-defined]
+    assert again == one_by_one, "what was kept on disk gives the masks of what was new"
+    assert (figures.misses, figures.disk_hits) == (0, IMAGES)
