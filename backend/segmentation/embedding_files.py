@@ -91,7 +91,7 @@ class EmbeddingFiles:
         with ExitStack() as held:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock = self.folder / f"{self._place(key).name[:2]}.lock"  # 256 at most: nobody ever removes them
+                lock = self.folder / f"{self._place(key).name[:3]}.lock"  # 4096 at most: nobody removes them
                 held.enter_context(FileLock(lock, timeout=LONGEST_WAIT, poll_interval=0.01))
             except (OSError, NotImplementedError, Timeout) as error:
                 log.debug("making an embedding without a lock", error=str(error))

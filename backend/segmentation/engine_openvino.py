@@ -24,7 +24,7 @@ from backend.segmentation.weights import WeightsError, WeightsFile
 
 Precision = Literal["auto", "f32", "bf16"]
 
-ENCODER, DECODER, ABOUT = "encoder.xml", "decoder.xml", "about.json"
+ENCODER, TRANSFORMER, HEADS, ABOUT = "encoder.xml", "transformer.xml", "heads.xml", "about.json"
 GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
 """Modules that decide what the graphs compute: graphs of another release are not used."""
 
@@ -35,13 +35,11 @@ one with the next power of two when they come."""
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
 
-def load_openvino_engine(
-    weights: WeightsFile, folder: Path, precision: Precision = "auto", threads: int | None = None
-) -> OpenVINOEngine:
+def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precision = "auto") -> OpenVINOEngine:
     """An engine for these weights. folder: a cache of graphs and compiled graphs that several processes may share.
 
-    precision: of the encoder; auto is bf16 where the CPU multiplies it, else f32. The decoder stays at f32: in bf16 its
-    masks differ too much (docs/benchmark.md). threads: of the CPU for one call; None is all.
+    precision: of encoder and mask heads; auto is bf16 where the CPU multiplies it, else f32. The transformer between
+    them stays at f32: in bf16 its masks differ too much (docs/benchmark.md).
     Raises WeightsError where the weights do not hold what they should.
     """
     graphs = graphs_of(weights, folder)
@@ -49,18 +47,21 @@ def load_openvino_engine(
     core.set_property({"CACHE_DIR": str(folder / "compiled")})
     if precision == "auto":
         precision = precisions()[-1]
-    options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        options["INFERENCE_NUM_THREADS"] = threads
+
+    def compiled(graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic}
+        return core.compile_model(graph, "CPU", options).create_infer_request()
+
     engine = OpenVINOEngine(
-        encoder=_compiled(core, graphs / ENCODER, {**options, "INFERENCE_PRECISION_HINT": precision}),
-        compile_decoder=lambda graph: _compiled(core, graph, {**options, "INFERENCE_PRECISION_HINT": "f32"}),
-        decoder_graph=core.read_model(graphs / DECODER),
+        encoder=compiled(graphs / ENCODER, precision),
+        heads=compiled(graphs / HEADS, precision),
+        compile_transformer=lambda graph: compiled(graph, "f32"),
+        transformer=core.read_model(graphs / TRANSFORMER),
         identity=f"{json.loads((graphs / ABOUT).read_text())['encoder']}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
     )
     for slots in FIRST_SLOTS:
-        engine.decoder_of(slots)
+        engine.transformer_of(slots)
     return engine
 
 
@@ -93,40 +94,24 @@ def graphs_of(weights: WeightsFile, folder: Path) -> Path:
 
 
 @dataclass
-class Compiled:
-    """A compiled graph and its one request: the graph uses all cores by itself, so calls take turns."""
-
-    request: ov.InferRequest
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __call__(self, *inputs: NDArray[np.generic]) -> list[Floats]:
-        with self.lock:
-            self.request.infer(list(inputs), share_inputs=True)
-            # Copies, since the next call writes there.
-            return [output.data.astype(np.float32) for output in self.request.output_tensors]
-
-
-def _compiled(core: ov.Core, graph: ov.Model | Path, options: dict[str, object]) -> Compiled:
-    return Compiled(core.compile_model(graph, "CPU", options).create_infer_request())
-
-
-@dataclass
 class OpenVINOEngine:
-    """An engine (see engines.Engine). What it keeps between calls are compiled graphs, so any thread may call it."""
+    """An engine (see engines.Engine). Any thread may call it: a graph uses all cores by itself, so calls take turns."""
 
-    encoder: Compiled
-    compile_decoder: Callable[[ov.Model], Compiled]
-    decoder_graph: ov.Model
+    encoder: ov.InferRequest
+    heads: ov.InferRequest
+    compile_transformer: Callable[[ov.Model], ov.InferRequest]
+    transformer: ov.Model
     identity: str
     version: str
-    _decoders: dict[int, Compiled] = field(default_factory=dict)
-    _compiling: threading.Lock = field(default_factory=threading.Lock)
+    _transformers: dict[int, ov.InferRequest] = field(default_factory=dict)
+    _encoding: threading.Lock = field(default_factory=threading.Lock)
+    _decoding: threading.Lock = field(default_factory=threading.Lock)
 
     def encode(self, canvas: Floats) -> Floats:
         """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
-        (embeddings,) = self.encoder(canvas)
-        embedding: Floats = embeddings[0]
-        return embedding
+        with self._encoding:
+            self.encoder.infer([canvas], share_inputs=True)
+            return np.array(self.encoder.get_output_tensor(0).data[0], np.float32)  # a copy: the next call writes there
 
     def decode(
         self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
@@ -137,21 +122,28 @@ class OpenVINOEngine:
         """
         tokens = labels.shape[1]
         slots = max(FIRST_SLOTS[0], 1 << (tokens - 1).bit_length())
-        decoder, fed_back = self.decoder_of(slots), np.array([low_res is not None], np.float32)
+        fed_back = np.array([low_res is not None], np.float32)
         made = []
         for index in range(len(labels)):
             placed, named = np.zeros((1, slots, 2), np.float32), np.full((1, slots), ABSENT, np.int64)
             placed[0, :tokens], named[0, :tokens] = coordinates[index], labels[index]
             before = NO_MASK if low_res is None else low_res[index : index + 1]
-            made.append(decoder(embedding[None], placed, named, before, fed_back))
+            made.append(self._decoded(embedding[None], placed, named, before, fed_back))
         logits, ious = zip(*made, strict=True)
         return np.concatenate(logits), np.concatenate(ious)
 
-    def decoder_of(self, slots: int) -> Compiled:
-        """The decoder with this many token slots, compiled where it is asked for the first time."""
-        with self._compiling:
-            if slots not in self._decoders:
-                graph = self.decoder_graph.clone()
-                graph.reshape({1: [1, slots, 2], 2: [1, slots]})
-                self._decoders[slots] = self.compile_decoder(graph)
-            return self._decoders[slots]
+    def _decoded(self, *prompt: NDArray[np.generic]) -> tuple[Floats, Floats]:
+        with self._decoding:
+            transformer = self.transformer_of(prompt[1].shape[1])
+            transformer.infer(list(prompt), share_inputs=True)
+            self.heads.infer([tensor.data for tensor in transformer.output_tensors], share_inputs=True)
+            logits, ious = (np.array(tensor.data, np.float32) for tensor in self.heads.output_tensors)
+        return logits, ious
+
+    def transformer_of(self, slots: int) -> ov.InferRequest:
+        """The transformer with this many token slots, compiled where it is asked for the first time."""
+        if slots not in self._transformers:
+            graph = self.transformer.clone()
+            graph.reshape({1: [1, slots, 2], 2: [1, slots]})
+            self._transformers[slots] = self.compile_transformer(graph)
+        return self._transformers[slots]

@@ -19,8 +19,9 @@ OUT_OF_SIGHT = -1e4
 """Added to the attention to an ABSENT slot: its weight is zero, in bfloat16 too."""
 
 
-class SlottedDecoder(nn.Module):
-    """One prompt in S slots on one embedding -> masks. Shapes as `Decoder`'s with B = 1 and N = S."""
+class SlottedTransformer(nn.Module):
+    """One prompt in S slots on one embedding -> what SAM's transformer makes of both: the decoder's five own tokens
+    1 x 5 x 256 and image 1 x 4096 x 256. Inputs as `Decoder`'s with B = 1 and N = S."""
 
     def __init__(self, model: SegmentationModel) -> None:
         super().__init__()
@@ -38,8 +39,7 @@ class SlottedDecoder(nn.Module):
         tokens = torch.cat([self.own_tokens[None], asked], dim=1)
         hidden = F.pad((labels == ABSENT).to(tokens.dtype), (len(self.own_tokens), 0)) * OUT_OF_SIGHT
         image = embedding.flatten(2).transpose(1, 2) + self._dense(low_res, has_low_res)
-        tokens, image = self._transformed(tokens, image, hidden[:, None, :])
-        return self._masks(tokens, image)
+        return self._transformed(tokens, image, hidden[:, None, :])
 
     def _dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
         """`Decoder.dense` as 1 x 4096 x 256; the last 1x1 convolution is a product over places."""
@@ -70,18 +70,25 @@ class SlottedDecoder(nn.Module):
             image = layer.norm4(image + given)
         last = self.heads.transformer.final_attn_token_to_image
         tokens = tokens + tokens_to_image(last, tokens + asked, image + self.positions, image)
-        return self.heads.transformer.norm_final_attn(tokens), image
+        tokens = self.heads.transformer.norm_final_attn(tokens)
+        return tokens[:, : len(self.own_tokens)], image
 
-    def _masks(self, tokens: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """MaskDecoder.predict_masks behind the transformer."""
+
+class MaskHeads(nn.Module):
+    """MaskDecoder.predict_masks behind the transformer: its tokens and image -> logits and IoUs, as `Decoder`'s."""
+
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.heads = model.mask_decoder
+
+    def forward(self, tokens: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         count = self.heads.num_mask_tokens
         upscaled = self.heads.output_upscaling(image.transpose(1, 2).reshape(1, -1, GRID, GRID))
         mixes = [mlp(tokens[:, 1 + index]) for index, mlp in enumerate(self.heads.output_hypernetworks_mlps)]
         height, width = upscaled.shape[2:]
         masks = upscaled.permute(0, 2, 3, 1).flatten(1, 2) @ torch.stack(mixes, dim=1).transpose(1, 2)
-        masks = masks.transpose(1, 2).reshape(1, count, height, width)
         scores: Tensor = self.heads.iou_prediction_head(tokens[:, 0])
-        return masks, scores
+        return masks.transpose(1, 2).reshape(1, count, height, width), scores
 
 
 def attended(attention: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:
