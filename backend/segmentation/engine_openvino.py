@@ -24,13 +24,15 @@ from backend.segmentation.weights import WeightsError, WeightsFile
 
 Precision = Literal["auto", "f32", "bf16"]
 
-ENCODER, TRANSFORMER, HEADS, ABOUT = "encoder.xml", "transformer.xml", "heads.xml", "about.json"
+ENCODER, HEADS, ABOUT = "encoder.xml", "heads.xml", "about.json"
+FIRST, TRANSFORMER = "first.xml", "transformer.xml"
 GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
 """Modules that decide what the graphs compute: graphs of another release are not used."""
 
-FIRST_SLOTS = (2, 4, 8)
-"""Token slots of the decoders that are ready from the start: up to seven clicks, or six in a box. More clicks compile
-one with the next power of two when they come."""
+FIRST_SLOTS, SLOTS = 2, 8
+"""Token slots of the two transformers that are ready from the start, 90 MiB each: for the first round of a click or a
+box, which has no mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next
+power of two when they come."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -55,13 +57,13 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
     engine = OpenVINOEngine(
         encoder=compiled(graphs / ENCODER, precision),
         heads=compiled(graphs / HEADS, precision),
+        first=compiled(_with_slots(core.read_model(graphs / FIRST), FIRST_SLOTS), "f32"),
         compile_transformer=lambda graph: compiled(graph, "f32"),
         transformer=core.read_model(graphs / TRANSFORMER),
         identity=f"{json.loads((graphs / ABOUT).read_text())['encoder']}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
     )
-    for slots in FIRST_SLOTS:
-        engine.transformer_of(slots)
+    engine.transformer_of(SLOTS)
     return engine
 
 
@@ -99,6 +101,7 @@ class OpenVINOEngine:
 
     encoder: ov.InferRequest
     heads: ov.InferRequest
+    first: ov.InferRequest
     compile_transformer: Callable[[ov.Model], ov.InferRequest]
     transformer: ov.Model
     identity: str
@@ -121,21 +124,25 @@ class OpenVINOEngine:
         One prompt after the other: on a CPU a batch is no faster than its parts, and would need a graph of its own.
         """
         tokens = labels.shape[1]
-        slots = max(FIRST_SLOTS[0], 1 << (tokens - 1).bit_length())
-        fed_back = np.array([low_res is not None], np.float32)
+        first = low_res is None and tokens <= FIRST_SLOTS
+        slots = FIRST_SLOTS if first else max(SLOTS, 1 << (tokens - 1).bit_length())
         made = []
         for index in range(len(labels)):
             placed, named = np.zeros((1, slots, 2), np.float32), np.full((1, slots), ABSENT, np.int64)
             placed[0, :tokens], named[0, :tokens] = coordinates[index], labels[index]
-            before = NO_MASK if low_res is None else low_res[index : index + 1]
-            made.append(self._decoded(embedding[None], placed, named, before, fed_back))
+            prompt: list[NDArray[np.generic]] = [embedding[None], placed, named]
+            if not first:
+                before = NO_MASK if low_res is None else low_res[index : index + 1]
+                prompt += [before, np.array([low_res is not None], np.float32)]
+            made.append(self._decoded(prompt, None if first else slots))
         logits, ious = zip(*made, strict=True)
         return np.concatenate(logits), np.concatenate(ious)
 
-    def _decoded(self, *prompt: NDArray[np.generic]) -> tuple[Floats, Floats]:
+    def _decoded(self, prompt: list[NDArray[np.generic]], slots: int | None) -> tuple[Floats, Floats]:
+        """slots: of the transformer that takes the prompt; None is the one for first rounds."""
         with self._decoding:
-            transformer = self.transformer_of(prompt[1].shape[1])
-            transformer.infer(list(prompt), share_inputs=True)
+            transformer = self.first if slots is None else self.transformer_of(slots)
+            transformer.infer(prompt, share_inputs=True)
             self.heads.infer([tensor.data for tensor in transformer.output_tensors], share_inputs=True)
             logits, ious = (np.array(tensor.data, np.float32) for tensor in self.heads.output_tensors)
         return logits, ious
@@ -143,7 +150,10 @@ class OpenVINOEngine:
     def transformer_of(self, slots: int) -> ov.InferRequest:
         """The transformer with this many token slots, compiled where it is asked for the first time."""
         if slots not in self._transformers:
-            graph = self.transformer.clone()
-            graph.reshape({1: [1, slots, 2], 2: [1, slots]})
-            self._transformers[slots] = self.compile_transformer(graph)
+            self._transformers[slots] = self.compile_transformer(_with_slots(self.transformer.clone(), slots))
         return self._transformers[slots]
+
+
+def _with_slots(graph: ov.Model, slots: int) -> ov.Model:
+    graph.reshape({1: [1, slots, 2], 2: [1, slots]})
+    return graph

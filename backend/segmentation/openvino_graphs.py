@@ -15,14 +15,14 @@ import openvino as ov
 import torch
 
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
-from backend.segmentation.engine_openvino import ABOUT, ENCODER, HEADS, TRANSFORMER
+from backend.segmentation.engine_openvino import ABOUT, ENCODER, FIRST, HEADS, TRANSFORMER
 from backend.segmentation.model import GRID, example_inputs, inference_parts, load_model
 from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
 from backend.segmentation.slots import MaskHeads, SlottedTransformer
 
 
 def write_graphs(weights: Path, kind: str, upsample: str, folder: Path) -> None:
-    """Encoder, transformer, mask heads and the encoder's hash into `folder`. Raises WeightsError."""
+    """Encoder, transformers, mask heads and the encoder's hash into `folder`. Raises WeightsError."""
     state = read_state_dict(weights)
     model = load_model(state, kind, upsample)  # type: ignore[arg-type]
     encoder, _ = inference_parts(model)
@@ -31,6 +31,7 @@ def write_graphs(weights: Path, kind: str, upsample: str, folder: Path) -> None:
     _write(encoder, (canvas,), [[1, 3, SIDE, SIDE]], folder / ENCODER)
     shapes = [[1, 256, GRID, GRID], [1, -1, 2], [1, -1], [1, 1, LOW_RES_SIDE, LOW_RES_SIDE], [1]]
     _write(transformer, prompt, shapes, folder / TRANSFORMER)
+    _write(transformer, prompt[:3], shapes[:3], folder / FIRST)
     with torch.inference_mode():
         made = transformer(*prompt)
     _write(MaskHeads(model).eval(), made, [list(tensor.shape) for tensor in made], folder / HEADS)

@@ -33,22 +33,30 @@ class SlottedTransformer(nn.Module):
         self.positions = nn.Parameter(self.plain.positions.flatten(2).transpose(1, 2).contiguous())
 
     def forward(
-        self, embedding: Tensor, coordinates: Tensor, labels: Tensor, low_res: Tensor, has_low_res: Tensor
+        self,
+        embedding: Tensor,
+        coordinates: Tensor,
+        labels: Tensor,
+        low_res: Tensor | None = None,
+        has_low_res: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
+        """Without low_res, as a graph of its own, for the first round of a prompt: nothing is convolved for nothing."""
         asked = self.plain.tokens(coordinates, labels.clamp(min=-1))
         tokens = torch.cat([self.own_tokens[None], asked], dim=1)
         hidden = F.pad((labels == ABSENT).to(tokens.dtype), (len(self.own_tokens), 0)) * OUT_OF_SIGHT
         image = embedding.flatten(2).transpose(1, 2) + self._dense(low_res, has_low_res)
         return self._transformed(tokens, image, hidden[:, None, :])
 
-    def _dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
+    def _dense(self, low_res: Tensor | None, has_low_res: Tensor | None) -> Tensor:
         """`Decoder.dense` as 1 x 4096 x 256; the last 1x1 convolution is a product over places."""
+        nothing: Tensor = self.plain.prompt_encoder.no_mask_embed.weight
+        if low_res is None or has_low_res is None:
+            return nothing
         *convolutions, last = self.plain.prompt_encoder.mask_downscaling
         narrow = low_res
         for layer in convolutions:
             narrow = layer(narrow)
         wide = F.linear(narrow.flatten(2).transpose(1, 2), last.weight.flatten(1), last.bias)
-        nothing = self.plain.prompt_encoder.no_mask_embed.weight
         dense: Tensor = wide * has_low_res + nothing * (1 - has_low_res)
         return dense
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.segmentation.engine_openvino import FIRST_SLOTS, load_openvino_engine
+from backend.segmentation.engine_openvino import SLOTS, load_openvino_engine
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError, WeightsFile
@@ -39,7 +39,7 @@ def test_embeddings_are_those_of_torch(engine, oracle, embedding):
 
 @pytest.mark.parametrize(
     "labels",
-    [[1, -1], [2, 3], [1, 0, 2, 3], [1] * FIRST_SLOTS[-1], [1, 0] * FIRST_SLOTS[-1] + [-1]],
+    [[1, -1], [2, 3], [1, 0, 2, 3], [1] * SLOTS, [1, 0] * SLOTS + [-1]],
     ids=["click", "box", "both", "all slots", "more than the first slots"],
 )
 @pytest.mark.parametrize("fed_back", [False, True])
