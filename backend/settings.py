@@ -51,7 +51,8 @@ class Settings(BaseSettings):
         "auto", description="What runs the model: auto is torch where it finds CUDA or MPS, else OpenVINO."
     )
     edgesam_precision: Literal["auto", "f32", "bf16"] = Field(
-        "auto", description="OpenVINO's arithmetic in the encoder: auto is bf16 where the CPU has it, else f32."
+        "auto",
+        description="OpenVINO's arithmetic in encoder and mask heads: auto is bf16 where the CPU has it, else f32.",
     )
     edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
         128, description="Memory for embeddings in one process, in MiB; an image takes 2."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Unanswerable(Exception):  # noqa: N818  it says what the request is, as the log line and the answer do
-    """link: which part is broken: "labelling configuration", "context", "image" or "label studio".
+    """link: which part is broken: "labelling configuration", "context", "image", "label studio" or "weights".
 
     The message says what was wrong, with the value, and what to do. The page shows nothing of it: it is for the log and
     for whoever calls the API.

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["repvit_m1", "tinyvit", "torchscript"]
-KINDS: tuple[Kind, ...] = ("repvit_m1", "tinyvit")
 """Encoders that a file of tensors may hold. A TorchScript file brings its own code: "torchscript"."""
 
 UPSAMPLES = ("bicubic", "bilinear")
