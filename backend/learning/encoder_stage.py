@@ -22,9 +22,9 @@ from backend.segmentation.model import SegmentationModel
 from backend.segmentation.preprocess import SIDE
 
 QUARTER = SIDE // 2
-FRESH_SHARE = 0.5
-"""On a CPU the teacher costs as much as the student's forward pass: so many steps add new canvases, while all of
-them learn from those that are kept."""
+FRESH_SHARE = 1 / 3
+"""On a CPU the teacher costs more than a step of the student: so many steps add new canvases, while all of them learn
+from those that are kept."""
 ROOM = 3000
 """Canvases kept, 2.5 MB each; a new one then takes the place of a random old one."""
 
@@ -35,9 +35,14 @@ def encoder_step(
     batches: Iterator[Batch],
     place: Place,
     kept: KeptEmbeddings | None,
+    learn_norms: bool,
 ) -> Step:
-    """One batch of canvases; with `kept`, quarters of four times as many kept ones at the same cost."""
-    student.image_encoder.train()
+    """One batch of canvases; with `kept`, quarters of four times as many kept ones at the same cost.
+
+    learn_norms: for an encoder that begins at random. Otherwise the batch norms' statistics stay: a step then takes
+    half as long.
+    """
+    student.image_encoder.train(learn_norms)
     number = 0
 
     def step() -> tuple[float, dict[str, float]]:

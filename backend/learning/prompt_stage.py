@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import backward
 
 from backend.learning.canvases import objects_on
@@ -36,7 +36,7 @@ def prompt_step(
     most_objects: int,
 ) -> Step:
     """One batch: encode all its pictures once, prompt each for up to `most_objects`, then one backward pass."""
-    frozen_norms(student.image_encoder)
+    student.image_encoder.eval()  # small batches of pictures would spoil the norms' statistics
     decoder, teachers_decoder = Decoder(student), Decoder(teacher)
 
     def step() -> tuple[float, dict[str, float]]:
@@ -77,14 +77,6 @@ def prompt_step(
         return float(len(canvas)), {name: float(np.mean(values)) for name, values in figures.items() if values}
 
     return step
-
-
-def frozen_norms(encoder: nn.Module) -> None:
-    """Training mode, but for the batch norms: small batches of pictures would spoil their statistics."""
-    encoder.train()
-    for module in encoder.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ def new_run(folder: Path, teacher: SegmentationModel) -> Run:
 
 
 def trained(run: Run, teacher: SegmentationModel, photos: Path, steps: int) -> None:
-    step = encoder_step(run.model, teacher, small_batches(photos), CPU, None)
+    step = encoder_step(run.model, teacher, small_batches(photos), CPU, None, learn_norms=True)
     train(run, FAST, stopping_after(step, steps), lambda line: None)
 
 

@@ -25,7 +25,17 @@ def test_a_merged_layer_is_one_convolution_with_the_same_output(learned):
     merged = learned.merged()
 
     assert isinstance(merged, nn.Conv2d)
-    torch.testing.assert_close(merged(x), learned.eval()(x))
+    torch.testing.assert_close(merged(x), learned.bn.eval()(learned.c(x)))
+
+
+def test_while_statistics_stand_still_norm_and_convolution_learn_as_if_apart(learned):
+    learned.eval()
+    x = torch.randn(2, 6, 9, 9)
+
+    apart = torch.autograd.grad(learned.bn(learned.c(x)).square().sum(), learned.parameters())
+    together = torch.autograd.grad(learned(x).square().sum(), learned.parameters())
+
+    torch.testing.assert_close(together, apart)
 
 
 def test_reparameterised_is_a_copy_that_learns_no_more(learned):
