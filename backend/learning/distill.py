@@ -37,9 +37,10 @@ CLIPS: dict[Stage, float] = {"encoder": 1.0, "prompts": 0.5}
 class Distillation:
     """What one call of the command does.
 
-    start: weights to begin from instead of a random encoder; its batch norms then keep their statistics. keep: a folder for the teacher's embeddings (stage 1).
-    objects: most objects to prompt for on one canvas (stage 2). cooldown: the last share of the minutes, in which the
-    rate falls to zero. measure: first say how fast loader, teacher and student are.
+    start: weights to begin from instead of a random encoder; its batch norms then keep their statistics.
+    keep: a folder for the teacher's embeddings (stage 1). objects: most objects to prompt for on one canvas (stage 2).
+    cooldown: the last share of the minutes, in which the rate falls to zero. measure: first say how fast loader,
+    teacher and student are.
     """
 
     stage: Stage
