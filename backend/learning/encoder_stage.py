@@ -37,10 +37,11 @@ def encoder_step(
     kept: KeptEmbeddings | None,
     learn_norms: bool,
 ) -> Step:
-    """One batch of canvases; with `kept`, quarters of four times as many kept ones at the same cost.
+    """One batch of canvases: fresh ones, or with `kept` such as were kept.
 
-    learn_norms: for an encoder that begins at random. Otherwise the batch norms' statistics stay: a step then takes
-    half as long.
+    learn_norms: for an encoder that begins at random; with `kept` it sees quarters of four times as many canvases at
+    the same cost, which steadies the norms. Otherwise their statistics stay, a step takes half as long, and canvases
+    are whole: quarters teach an encoder quarters (docs/training.md).
     """
     student.image_encoder.train(learn_norms)
     number = 0
@@ -69,7 +70,8 @@ def encoder_step(
         return _again(kept)
 
     def _again(kept: KeptEmbeddings) -> tuple[Tensor, Tensor, Tensor]:
-        pixels, extents, target = kept.draw(4 * kept.batch, QUARTER)
+        number, side = (4 * kept.batch, QUARTER) if learn_norms else (kept.batch, SIDE)
+        pixels, extents, target = kept.draw(number, side)
         return pixels, extents, target.to(place.device)
 
     return step
