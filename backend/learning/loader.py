@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,15 @@ def batches(canvases: Canvases, size: int, workers: int, pin: bool) -> Iterator[
         pin_memory=pin,
         prefetch_factor=3 if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=_ends_with_the_run,
     )
     return iter(loader)
+
+
+def _ends_with_the_run(_worker: int) -> None:
+    """Ctrl-C and a service manager's SIGTERM reach the whole group: the run saves first, and then ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def collated(canvases: list[Canvas]) -> Batch:

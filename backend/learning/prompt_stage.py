@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.autograd import backward
 
 from backend.learning.canvases import objects_on
+from backend.learning.decoding import decoder_of
 from backend.learning.devices import Place
 from backend.learning.loader import Batch
 from backend.learning.losses import unexplained
 from backend.learning.networks import normalised
 from backend.learning.prompting import prompt_rounds, teachers_objects
 from backend.learning.training import Step
-from backend.segmentation.model import Decoder, SegmentationModel
+from backend.segmentation.model import SegmentationModel
 
 EMBEDDING_WEIGHT = 2.0
 BOX_SHARE = 0.5
@@ -37,7 +38,7 @@ def prompt_step(
 ) -> Step:
     """One batch: encode all its pictures once, prompt each for up to `most_objects`, then one backward pass."""
     student.image_encoder.eval()  # small batches of pictures would spoil the norms' statistics
-    decoder, teachers_decoder = Decoder(student), Decoder(teacher)
+    decoder, teachers_decoder = decoder_of(student, place.bf16), decoder_of(teacher, place.bf16)
 
     def step() -> tuple[float, dict[str, float]]:
         batch = next(batches)
@@ -61,16 +62,15 @@ def prompt_step(
 
         for number in range(len(canvas)):
             photo = number in photos
-            with place.autocast():
-                if photo:
-                    extent = int(batch.extents[number, 0]), int(batch.extents[number, 1])
-                    seen = target[photos.index(number)][None]
-                    truth = teachers_objects(teachers_decoder, seen, extent, random, most_objects)
-                else:
-                    truth = objects_on(batch.labels[number].numpy(), random, most_objects)
-                if len(truth):
-                    share = 1.0 if photo else BOX_SHARE
-                    agreements += prompt_rounds(decoder, leaf[number : number + 1], truth, random, share, learn)[:1]
+            if photo:
+                extent = int(batch.extents[number, 0]), int(batch.extents[number, 1])
+                seen = target[photos.index(number)][None]
+                truth = teachers_objects(teachers_decoder, seen, extent, random, most_objects)
+            else:
+                truth = objects_on(batch.labels[number].numpy(), random, most_objects)
+            if len(truth):
+                share = 1.0 if photo else BOX_SHARE
+                agreements += prompt_rounds(decoder, leaf[number : number + 1], truth, random, share, learn)[:1]
         if leaf.grad is not None:
             backward(made, leaf.grad)
         figures = {"loss": losses, "first_iou": agreements, "unexplained": explained}

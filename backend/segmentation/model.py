@@ -105,7 +105,7 @@ class Decoder(nn.Module):
     def tokens(self, coordinates: Tensor, labels: Tensor) -> Tensor:
         placed = self.prompt_encoder.pe_layer.forward_with_coords(coordinates + 0.5, (SIDE, SIDE))
         seen: Tensor = placed * (labels >= 0).unsqueeze(-1) + self.offsets[labels + 1]
-        return seen
+        return seen.to(self.offsets.dtype)
 
     def dense(self, low_res: Tensor, has_low_res: Tensor) -> Tensor:
         nothing = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
