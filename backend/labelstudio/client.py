@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -22,6 +23,8 @@ from backend.labelstudio.unanswerable import Unanswerable
 LINK = "label studio"
 PAGE = 100
 """Tasks to a page of the API."""
+WHOLE_PAGE = 20
+"""Tasks to a page that brings their annotations, which may be large."""
 LIFETIME = 300.0
 """Seconds that Label Studio's access tokens last, where one does not say."""
 MARGIN = 30.0
@@ -103,10 +106,12 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """label_config: its labelling configuration. tasks: how many it has."""
+    """label_config: its labelling configuration. tasks: how many it has. key: "<id>.<unix time of creation>", as Label
+    Studio names it to backends."""
 
     label_config: str
     tasks: int
+    key: str
 
 
 class Api:
@@ -122,7 +127,8 @@ class Api:
 
     def project(self, number: int) -> Project:
         answer = self._asked(f"/api/projects/{number}/", {})
-        return Project(str(_field(answer, "label_config")), int(_field(answer, "task_number") or 0))
+        label_config, tasks = str(_field(answer, "label_config")), int(_field(answer, "task_number") or 0)
+        return Project(label_config, tasks, f"{number}.{_seconds(_field(answer, 'created_at'))}")
 
     def tasks(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project, in the order of their ids, asked for page by page."""
@@ -135,13 +141,22 @@ class Api:
         """The next tasks that nobody has labelled, in the order in which Label Studio gives them to annotators."""
         return self._page(project, [_filter("id", "greater", task), _filter("total_annotations", "equal", 0)], count)
 
-    def _page(self, project: int, filters: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    def annotated(self, project: int) -> Iterator[dict[str, Any]]:
+        """All tasks of a project that somebody has labelled, with all that is known of them: `annotations` whole."""
+        last = 0
+        labelled = _filter("total_annotations", "greater", 0)
+        while page := self._page(project, [_filter("id", "greater", last), labelled], WHOLE_PAGE, fields="all"):
+            yield from page
+            last = int(page[-1]["id"])
+
+    def _page(self, project: int, filters: list[dict[str, Any]], count: int, **more: str) -> list[dict[str, Any]]:
         query = {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
         asked: dict[str, str | int] = {
             "project": project,
             "page_size": count,
             "resolve_uri": "false",  # addresses as they are in the data, as /predict has them
             "query": json.dumps(query),
+            **more,
         }
         found = _field(self._asked("/api/tasks/", asked), "tasks")
         return [{**task, "project": project} for task in found if isinstance(task, dict) and "id" in task]
@@ -180,6 +195,14 @@ def _field(answer: Any, name: str) -> Any:
     if not isinstance(answer, dict) or name not in answer:
         raise Unanswerable(LINK, f"Label Studio's answer has no {name}: {str(answer)[:200]}")
     return answer[name]
+
+
+def _seconds(moment: Any) -> int:
+    """A moment as the API writes it -> whole seconds since 1970."""
+    try:
+        return int(datetime.fromisoformat(moment).timestamp())
+    except (ValueError, TypeError):
+        raise Unanswerable(LINK, f"Label Studio's answer has {str(moment)[:40]!r} where a time should be") from None
 
 
 def _claims(token: str) -> dict[str, object] | None:

@@ -38,12 +38,16 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A tag that makes or labels regions. labels: the names it offers; None where they come from the task's data."""
+    """A tag that makes or labels regions. labels: the names it offers; None where they come from the task's data.
+
+    smart: whether its regions may be prompts; only smart="false" says that they are not.
+    """
 
     tag: str
     name: str
     to_names: tuple[str, ...]
     labels: tuple[str, ...] | None
+    smart: bool
 
     def knows(self, labels: Sequence[str]) -> bool:
         return self.labels is None or all(label in self.labels for label in labels)
@@ -179,7 +183,8 @@ def interface_of(label_config: str) -> Interface:
             images.append(Image(name, attributes.get("valuelist") or attributes.get("value", "")))
         elif tag in ("labels", *BRUSH_TAGS, *PROMPT_TAGS):
             to_names = tuple(part.strip() for part in attributes.get("toname", "").split(","))
-            controls.append(Control(tag, name, to_names, _labels(attributes, element)))
+            smart = attributes.get("smart", "").lower() != "false"
+            controls.append(Control(tag, name, to_names, _labels(attributes, element), smart))
     return Interface(tuple(images), tuple(controls))
 
 

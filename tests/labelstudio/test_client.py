@@ -13,6 +13,7 @@ from backend.labelstudio.client import Api, Credentials, Project, Tokens, origin
 from backend.labelstudio.unanswerable import Unanswerable
 
 LEGACY = "0" * 40
+PROJECT = {"label_config": "<View/>", "task_number": 3, "title": "a", "created_at": "2026-11-22T13:38:31.291014Z"}
 
 
 def jwt(**claims):
@@ -173,9 +174,9 @@ def test_an_access_token_that_ended_is_renewed_for_the_api():
         asked.append(request.headers["authorization"])
         if asked[-1] != "Bearer new":
             return httpx.Response(401)
-        return httpx.Response(200, json={"label_config": "<View/>", "task_number": 3, "title": "a"})
+        return httpx.Response(200, json=PROJECT)
 
-    assert api(studio, PERSONAL).project(1) == Project("<View/>", 3)
+    assert api(studio, PERSONAL).project(27) == Project("<View/>", 3, "27.1795354711")
     assert asked == ["Bearer old", "Bearer new"]
 
 
@@ -185,6 +186,7 @@ def test_an_access_token_that_ended_is_renewed_for_the_api():
         (httpx.Response(404), "http://studio/api/projects/1/ answered 404 to the token of LABEL_STUDIO_API_KEY"),
         (httpx.Response(200, html="<html>"), "did not answer with JSON"),
         (httpx.Response(200, json=[]), "has no label_config"),
+        (httpx.Response(200, json=PROJECT | {"created_at": "yesterday"}), "has 'yesterday' where a time should be"),
         (httpx.ConnectError("refused"), r"cannot be reached \(ConnectError: refused\)"),
     ],
 )
@@ -197,3 +199,23 @@ def test_what_the_api_does_not_answer_is_told(answer, told):
     with pytest.raises(Unanswerable, match=told) as caught:
         api(studio).project(1)
     assert LEGACY not in str(caught.value)
+
+
+def test_labelled_tasks_come_whole_page_by_page():
+    there = [{"id": number, "annotations": [{"id": 10 * number}]} for number in range(1, 46)]
+    asked = []
+
+    def studio(request):
+        query = request.url.params
+        after, labelled = json.loads(query["query"])["filters"]["items"]
+        assert (labelled["filter"], labelled["operator"], labelled["value"]) == (
+            "filter:tasks:total_annotations",
+            "greater",
+            0,
+        )
+        asked.append((query["fields"], query["project"], after["value"]))
+        page = [task for task in there if task["id"] > after["value"]][: int(query["page_size"])]
+        return httpx.Response(200, json={"tasks": page})
+
+    assert list(api(studio).annotated(7)) == [{**task, "project": 7} for task in there]
+    assert asked == [("all", "7", 0), ("all", "7", 20), ("all", "7", 40), ("all", "7", 45)]

@@ -25,7 +25,8 @@ class Project:
     def __call__(self, request):
         assert request.headers["authorization"] == "Token legacy"
         if request.url.path == "/api/projects/5/":
-            return httpx.Response(200, json={"label_config": CONFIG, "task_number": len(self.tasks)})
+            about = {"label_config": CONFIG, "task_number": len(self.tasks), "created_at": "2026-11-22T13:38:31Z"}
+            return httpx.Response(200, json=about)
         if request.url.path == "/api/tasks/":
             self.pages += 1
             after = json.loads(request.url.params["query"])["filters"]["items"][0]["value"]
