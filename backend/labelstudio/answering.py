@@ -90,7 +90,7 @@ def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) ->
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
     engine = segmenter.engine()
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
-        _embedding(segmenter, engine, address, task, urgent=False)
+        embedding_of(segmenter, engine, address, task, urgent=False)
 
 
 def _prediction(
@@ -105,7 +105,7 @@ def _prediction(
     results: list[list[dict[str, Any]]] = [[] for _ in asks]
     for (to_name, item_index), indices in by_image.items():
         address = interface.address_of(to_name, item_index, task)
-        embedding = _embedding(segmenter, engine, address, task, urgent=True)
+        embedding = embedding_of(segmenter, engine, address, task, urgent=True)
         masks = _masks(segmenter, engine, embedding, [asks[index] for index in indices])
         with _phase(segmenter, "answer"):
             for index, mask in zip(indices, masks, strict=True):
@@ -113,7 +113,9 @@ def _prediction(
     return prediction_of([result for of_one in results for result in of_one], engine.version)
 
 
-def _embedding(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool) -> Embedding:
+def embedding_of(
+    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool
+) -> Embedding:
     """The image's embedding: known under the hash of its bytes, the engine and the preprocessing, or made now.
 
     urgent: somebody waits for it.

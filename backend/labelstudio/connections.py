@@ -1,6 +1,7 @@
-"""What /setup told: where Label Studio is and the token it lent. In files: every worker and the next start know it.
+"""What /setup told: where Label Studio is, the token it lent, how the project is labelled.
 
-One file per project, readable by its owner only, written beside its place and moved there: nobody reads half a file.
+In files, one per project: every worker and the next start know it. Readable by its owner only, written beside its place
+and moved there: nobody reads half a file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import structlog
@@ -18,17 +19,21 @@ import structlog
 FOLDER = "connections"
 PROJECT = re.compile(r"\d{1,18}(\.\d{1,18})?")
 LONGEST = 4096
+LONGEST_CONFIG = 200_000
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
+    """label_config: empty where it was not told, or is too long to be kept."""
+
     hostname: str
     token: str = field(repr=False)
+    label_config: str = field(default="", repr=False)
 
 
-def remember(folder: Path, project: str, hostname: str, token: str) -> None:
+def remember(folder: Path, project: str, hostname: str, token: str, label_config: str = "") -> None:
     """Keep what /setup told for a project ("<id>.<time it was made>"). Nothing is written where it is known already.
 
     What cannot be used or kept is only logged: connecting must not fail for it.
@@ -38,7 +43,8 @@ def remember(folder: Path, project: str, hostname: str, token: str) -> None:
             "Label Studio told no address of its own that can be used", project=project[:40], hostname=hostname[:200]
         )
         return
-    told = Connection(hostname.rstrip("/"), token)
+    kept = label_config if len(label_config) <= LONGEST_CONFIG else ""
+    told = Connection(hostname.rstrip("/"), token, kept)
     place = _place(folder, project)
     if _read(place) == told:
         return
@@ -46,7 +52,7 @@ def remember(folder: Path, project: str, hostname: str, token: str) -> None:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=place.parent, suffix=".part")  # made with mode 0600
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"hostname": told.hostname, "token": told.token}, file)
+            json.dump(asdict(told), file)
         Path(beside).replace(place)
     except OSError as error:
         log.warning(
@@ -77,6 +83,6 @@ def _age(path: Path) -> float:
 def _read(place: Path) -> Connection | None:
     try:
         told = json.loads(place.read_text("utf-8"))
-        return Connection(str(told["hostname"]), str(told["token"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Connection(str(told["hostname"]), str(told["token"]), str(told.get("label_config", "")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

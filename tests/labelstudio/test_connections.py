@@ -24,6 +24,13 @@ def test_what_was_told_is_recalled_by_project_and_by_bare_id(tmp_path):
     assert recall(tmp_path / "none", "27") is None
 
 
+def test_how_a_project_is_labelled_is_kept_unless_it_is_too_long(tmp_path):
+    remember(tmp_path, "1.5", "http://one", TOKEN, "<View/>")
+    assert recall(tmp_path, "1.5") == Connection("http://one", TOKEN, "<View/>")
+    remember(tmp_path, "1.5", "http://one", TOKEN, "<View>" + 300_000 * " ")
+    assert recall(tmp_path, "1.5") == Connection("http://one", TOKEN)
+
+
 def test_of_two_projects_of_one_id_the_bare_id_means_the_newest(tmp_path):
     for project, hostname, told_at in (
         ("1.5", "http://old", 1000),
