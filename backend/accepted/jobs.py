@@ -1,0 +1,131 @@
+"""The queue of jobs: each learns from one project. At most one waits for a project at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backend.accepted.database import connected, now, reading
+
+State = Literal["queued", "running", "done", "failed"]
+
+MOST_ATTEMPTS = 2
+"""A job that was killed or crashed is tried once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """reason: why it was asked for. attempts: how often it was begun. made, started, ended: ISO 8601, UTC. told: the
+    last word of its progress or its outcome."""
+
+    number: int
+    project: str
+    reason: str
+    state: State
+    attempts: int
+    made: str
+    started: str | None
+    ended: str | None
+    told: str
+
+
+def enqueue(folder: Path, project: str, reason: str) -> Job:
+    """A queued job of this project: the one that waits already, or a new one. No region is new from here on."""
+    with connected(folder) as connection:
+        connection.execute("UPDATE annotation SET fresh = 0 WHERE project = ? AND fresh > 0", (project,))
+        waiting = connection.execute(
+            "SELECT * FROM job WHERE project = ? AND state = 'queued' ORDER BY number", (project,)
+        ).fetchone()
+        if waiting is None:
+            waiting = connection.execute(
+                "INSERT INTO job (project, reason, state, made) VALUES (?, ?, 'queued', ?) RETURNING *",
+                (project, reason, now()),
+            ).fetchone()
+        return _job(waiting)
+
+
+def claim(folder: Path) -> Job | None:
+    """The job that has waited longest, now running; None where none waits."""
+    with connected(folder) as connection:
+        claimed = connection.execute(
+            "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, told = '' "
+            "WHERE number = (SELECT min(number) FROM job WHERE state = 'queued') RETURNING *",
+            (now(),),
+        ).fetchone()
+        return _job(claimed) if claimed else None
+
+
+def tell(folder: Path, number: int, text: str) -> None:
+    """How far a running job is."""
+    with connected(folder) as connection:
+        connection.execute("UPDATE job SET told = ? WHERE number = ?", (text, number))
+
+
+def finish(folder: Path, number: int, told: str) -> None:
+    """The job has ended as it should, whatever came of it."""
+    _end(folder, number, "done", told)
+
+
+def fail(folder: Path, number: int, told: str) -> None:
+    """The job cannot be done, and is not tried again."""
+    _end(folder, number, "failed", told)
+
+
+def put_back(folder: Path, number: int) -> None:
+    """Whoever ran this job is asked to stop: it waits again, as if it had never begun."""
+    with connected(folder) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'queued', attempts = attempts - 1, started = NULL, told = '' "
+            "WHERE number = ? AND state = 'running'",
+            (number,),
+        )
+
+
+def requeue_interrupted(folder: Path) -> None:
+    """Running jobs wait again, or fail where they were tried often enough.
+
+    For whoever alone may run jobs and has not begun one: what counts as running was killed or crashed.
+    """
+    with connected(folder) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', ended = ?, told = 'ended without a word ' || attempts || ' times' "
+            "WHERE state = 'running' AND attempts >= ?",
+            (now(), MOST_ATTEMPTS),
+        )
+        connection.execute("UPDATE job SET state = 'queued', started = NULL WHERE state = 'running'")
+
+
+def jobs(folder: Path, project: str | None = None, last: int = 20) -> list[Job]:
+    """The last jobs, of one project or of all, newest first."""
+    with reading(folder) as connection:
+        rows = connection.execute(
+            "SELECT * FROM job WHERE ? IS NULL OR project = ? ORDER BY number DESC LIMIT ?", (project, project, last)
+        ).fetchall()
+    return [_job(row) for row in rows]
+
+
+def unfinished(folder: Path) -> list[Job]:
+    """The jobs that wait or run, oldest first."""
+    with reading(folder) as connection:
+        rows = connection.execute("SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY number").fetchall()
+    return [_job(row) for row in rows]
+
+
+def count_by_state(folder: Path) -> dict[State, int]:
+    """How many jobs there are in each state."""
+    with reading(folder) as connection:
+        found = dict(connection.execute("SELECT state, count(*) FROM job GROUP BY state").fetchall())
+    return {state: found.get(state, 0) for state in ("queued", "running", "done", "failed")}
+
+
+def _end(folder: Path, number: int, state: State, told: str) -> None:
+    with connected(folder) as connection:
+        connection.execute(
+            "UPDATE job SET state = ?, ended = ?, told = ? WHERE number = ?", (state, now(), told, number)
+        )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**dict(row))

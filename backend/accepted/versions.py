@@ -1,0 +1,130 @@
+"""The versions that jobs made for each project, and which one of them answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.accepted.database import connected, reading
+
+FOLDER = "versions"
+"""MODEL_DIR/versions/<project>/<name>.safetensors, its report <name>.html, and what engines make of it beside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """project: "<id>.<unix time of creation>". name: "edgesam-<base>-p<id>-v<number>". file: its weights, whose hash is
+    sha256. base: the first eight digits of the base weights' hash. promoted: whether it was found better. metrics: the
+    figures of that decision. made: ISO 8601, UTC. job: the number of the job that made it."""
+
+    project: str
+    number: int
+    name: str
+    file: Path
+    sha256: str
+    base: str
+    promoted: bool
+    metrics: dict[str, Any]
+    made: str
+    job: int | None
+
+
+def next_number(folder: Path, project: str) -> int:
+    """The number of the project's next version; the first is 1."""
+    with reading(folder) as connection:
+        found = connection.execute("SELECT max(number) FROM version WHERE project = ?", (project,)).fetchone()
+    return int(found[0] or 0) + 1
+
+
+def record(folder: Path, version: Version) -> None:
+    """Keep a version, whose file is in its place. It answers nobody until it is chosen."""
+    values = (
+        version.project, version.number, version.name, str(_inside(folder, version.file)), version.sha256, version.base,
+        version.promoted, json.dumps(version.metrics), version.made, version.job,
+    )  # fmt: skip
+    with connected(folder) as connection:
+        connection.execute("INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def versions_of(folder: Path, project: str | None = None) -> list[Version]:
+    """The versions of a project, or of all, newest first."""
+    with reading(folder) as connection:
+        rows = connection.execute(
+            "SELECT * FROM version WHERE ? IS NULL OR project = ? ORDER BY made DESC, number DESC", (project, project)
+        ).fetchall()
+    return [_version(folder, row) for row in rows]
+
+
+def current(folder: Path, project: str) -> Version | None:
+    """The version that answers this project; None is the base."""
+    with reading(folder) as connection:
+        row = connection.execute(
+            "SELECT version.* FROM serving JOIN version USING (project, number) WHERE project = ?", (project,)
+        ).fetchone()
+    return _version(folder, row) if row else None
+
+
+def choose(folder: Path, project: str, name: str | None) -> None:
+    """From now on this version answers the project; None is the base. KeyError where the project has none so named."""
+    with connected(folder) as connection:
+        if name is None:
+            connection.execute("DELETE FROM serving WHERE project = ?", (project,))
+            return
+        chosen = connection.execute(
+            "INSERT OR REPLACE INTO serving SELECT project, number FROM version WHERE project = ? AND name = ?",
+            (project, name),
+        )
+        if not chosen.rowcount:
+            raise KeyError(name)
+
+
+def newly_named(folder: Path, project: str, version: str) -> bool:
+    """Whether Label Studio's project names another version than when it was last seen, which is now."""
+    with connected(folder) as connection:
+        changed = connection.execute(
+            "INSERT INTO named VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET version = excluded.version "
+            "WHERE version <> excluded.version",
+            (project, version),
+        )
+        return changed.rowcount > 0
+
+
+def prune(folder: Path, project: str, keep: int) -> None:
+    """Delete all but the `keep` newest versions of a project, with their files; the one that answers stays."""
+    with connected(folder) as connection:
+        rows = connection.execute(
+            "SELECT * FROM version WHERE project = :project AND number NOT IN "
+            "(SELECT number FROM version WHERE project = :project ORDER BY number DESC LIMIT :keep) "
+            "AND number NOT IN (SELECT number FROM serving WHERE project = :project)",
+            {"project": project, "keep": keep},
+        ).fetchall()
+        old = [_version(folder, row) for row in rows]
+        connection.executemany(
+            "DELETE FROM version WHERE project = ? AND number = ?", [(one.project, one.number) for one in old]
+        )
+    for one in old:
+        _remove_files(one)
+
+
+def _remove_files(version: Version) -> None:
+    """The weights and all that is named after them."""
+    for path in version.file.parent.glob(f"{version.file.stem}.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _inside(folder: Path, file: Path) -> Path:
+    """Seen from the folder, which may be moved."""
+    return file.relative_to(folder) if file.is_relative_to(folder) else file
+
+
+def _version(folder: Path, row: sqlite3.Row) -> Version:
+    held = dict(row)
+    held |= {"file": folder / held["file"], "promoted": bool(held["promoted"]), "metrics": json.loads(held["metrics"])}
+    return Version(**held)

@@ -1,0 +1,84 @@
+"""The queue of jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.accepted.jobs import (
+    claim,
+    count_by_state,
+    enqueue,
+    fail,
+    finish,
+    jobs,
+    put_back,
+    requeue_interrupted,
+    tell,
+    unfinished,
+)
+
+P, Q = "27.1795354711", "28.1800000000"
+
+
+def states(folder: Path) -> list[tuple[str, int]]:
+    return [(job.state, job.attempts) for job in jobs(folder)]
+
+
+def test_one_job_of_a_project_waits_at_a_time(tmp_path: Path) -> None:
+    first = enqueue(tmp_path, P, "20 new regions")
+    assert (first.state, first.attempts, first.reason) == ("queued", 0, "20 new regions")
+    assert enqueue(tmp_path, P, "asked for") == first
+    assert enqueue(tmp_path, Q, "asked for").number != first.number
+    claim(tmp_path)
+    assert enqueue(tmp_path, P, "asked for").number > first.number, "what runs does not see what comes now"
+
+
+def test_the_one_that_waited_longest_is_claimed_and_no_other_gets_it(tmp_path: Path) -> None:
+    first, second = enqueue(tmp_path, P, "one"), enqueue(tmp_path, Q, "two")
+    claimed = claim(tmp_path)
+    assert claimed is not None
+    assert (claimed.number, claimed.state, claimed.attempts) == (first.number, "running", 1)
+    assert claimed.started is not None
+    assert [job.number for job in unfinished(tmp_path)] == [first.number, second.number]
+    assert claim(tmp_path) is not None
+    assert claim(tmp_path) is None
+
+
+def test_a_job_tells_how_far_it_is_and_what_came_of_it(tmp_path: Path) -> None:
+    job = enqueue(tmp_path, P, "one")
+    claim(tmp_path)
+    tell(tmp_path, job.number, "3 of 10 minutes")
+    assert jobs(tmp_path)[0].told == "3 of 10 minutes"
+    finish(tmp_path, job.number, "promoted")
+    ended = jobs(tmp_path)[0]
+    assert (ended.state, ended.told, ended.ended is not None) == ("done", "promoted", True)
+    fail(tmp_path, enqueue(tmp_path, P, "two").number, "no images")
+    assert jobs(tmp_path, P, last=1)[0].told == "no images"
+    assert count_by_state(tmp_path) == {"queued": 0, "running": 0, "done": 1, "failed": 1}
+
+
+def test_a_job_that_was_killed_is_tried_once_more(tmp_path: Path) -> None:
+    enqueue(tmp_path, P, "one")
+    claim(tmp_path)
+    requeue_interrupted(tmp_path)
+    assert states(tmp_path) == [("queued", 1)]
+    claim(tmp_path)
+    requeue_interrupted(tmp_path)
+    assert states(tmp_path) == [("failed", 2)]
+    assert "2 times" in jobs(tmp_path)[0].told
+
+
+def test_a_job_whose_process_was_asked_to_stop_loses_no_attempt(tmp_path: Path) -> None:
+    job = enqueue(tmp_path, P, "one")
+    claim(tmp_path)
+    put_back(tmp_path, job.number)
+    assert states(tmp_path) == [("queued", 0)]
+    put_back(tmp_path, job.number)
+    assert states(tmp_path) == [("queued", 0)]
+
+
+def test_jobs_are_told_newest_first_and_by_project(tmp_path: Path) -> None:
+    numbers = [enqueue(tmp_path, project, "").number for project in (P, Q)]
+    assert [job.number for job in jobs(tmp_path)] == numbers[::-1]
+    assert [job.project for job in jobs(tmp_path, P)] == [P]
+    assert jobs(tmp_path / "none") == []

@@ -1,0 +1,87 @@
+"""The versions of each project, and which one answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.accepted.versions import (
+    Version,
+    choose,
+    current,
+    newly_named,
+    next_number,
+    prune,
+    record,
+    versions_of,
+)
+
+P, Q = "27.1795354711", "28.1800000000"
+
+
+def version(folder: Path, number: int, project: str = P) -> Version:
+    name = f"edgesam-c168a5b0-p{project.partition('.')[0]}-v{number}"
+    file = folder / "versions" / project / f"{name}.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"weights")
+    return Version(
+        project, number, name, file, "0" * 64, "c168a5b0", True, {"box": 80.5}, f"2026-11-22T13:38:{number:02}", 1
+    )
+
+
+def test_a_version_answers_when_it_is_chosen_and_its_own_project_only(tmp_path: Path) -> None:
+    assert next_number(tmp_path, P) == 1
+    first, second, other = version(tmp_path, 1), version(tmp_path, 2), version(tmp_path, 1, Q)
+    for one in (first, second, other):
+        record(tmp_path, one)
+    assert next_number(tmp_path, P) == 3
+    assert current(tmp_path, P) is None
+    choose(tmp_path, P, second.name)
+    assert (current(tmp_path, P), current(tmp_path, Q)) == (second, None)
+    choose(tmp_path, P, first.name)
+    assert current(tmp_path, P) == first
+    choose(tmp_path, P, None)
+    assert current(tmp_path, P) is None
+    assert versions_of(tmp_path, P) == [second, first]
+    assert versions_of(tmp_path)[0] == second
+
+
+def test_a_name_that_the_project_does_not_have_changes_nothing(tmp_path: Path) -> None:
+    mine, other = version(tmp_path, 1), version(tmp_path, 2, Q)
+    record(tmp_path, mine)
+    record(tmp_path, other)
+    choose(tmp_path, P, mine.name)
+    with pytest.raises(KeyError, match=other.name):
+        choose(tmp_path, P, other.name)
+    assert current(tmp_path, P) == mine
+
+
+def test_old_versions_go_with_all_their_files_but_never_the_one_that_answers(tmp_path: Path) -> None:
+    kept = [version(tmp_path, number) for number in (1, 2, 3, 4, 10)]
+    for one in kept:
+        record(tmp_path, one)
+        one.file.with_suffix(".html").write_text("report")
+        one.file.with_suffix(".openvino").mkdir()
+    choose(tmp_path, P, kept[0].name)
+    prune(tmp_path, P, keep=2)
+    assert [one.number for one in versions_of(tmp_path, P)] == [10, 4, 1]
+    assert current(tmp_path, P) == kept[0]
+    left = {path.name.partition(".")[0] for path in kept[0].file.parent.iterdir()}
+    assert left == {kept[0].name, kept[3].name, kept[4].name}, "v1's own files, and not v10's for v1"
+    assert kept[4].file.exists()
+    assert next_number(tmp_path, P) == 11
+
+
+def test_a_moved_folder_still_has_its_versions(tmp_path: Path) -> None:
+    record(tmp_path / "before", version(tmp_path / "before", 1))
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert versions_of(tmp_path / "after", P)[0].file.read_bytes() == b"weights"
+
+
+def test_label_studio_names_a_version_anew_once(tmp_path: Path) -> None:
+    assert newly_named(tmp_path, P, "v1")
+    assert not newly_named(tmp_path, P, "v1")
+    assert newly_named(tmp_path, Q, "v1")
+    assert newly_named(tmp_path, P, "v2")
+    assert newly_named(tmp_path, P, "v1")
