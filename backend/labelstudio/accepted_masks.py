@@ -38,11 +38,14 @@ class UnreadableRegionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMask:
-    """pixels: bool height x width of the picture as it is shown. label: the first one, or None.
+    """size: width and height of the picture as it is shown. window: rows and columns that hold the whole mask.
 
+    pixels: bool, the mask inside its window; at least one is set. label: the first one, or None.
     by_person: drawn or corrected by hand; else what the model gave was accepted as it was.
     """
 
+    size: Size
+    window: tuple[slice, slice]
     pixels: NDArray[np.bool_]
     label: str | None
     by_person: bool
@@ -59,15 +62,23 @@ def masks_of(result: Sequence[Any], interface: Interface) -> dict[Picture, list[
         if kind not in READERS or (kind == "rectangle" and not _drawn(region, interface)):
             continue
         try:
-            picture = _picture_of(region, interface)
-            label = _label(region) or labels.get(region.get("id"))
-            mask = AcceptedMask(_pixels(kind, region), label, _by_person(region))
+            picture, pixels = _picture_of(region, interface), _pixels(kind, region)
         except UnreadableRegionError as error:
             log.warning("A region is left out", region=str(region.get("id"))[:40], why=str(error))
             continue
-        if mask.pixels.any():
+        if pixels.any():
+            label = _label(region) or labels.get(region.get("id"))
+            mask = _windowed(pixels, label, _by_person(region))
             (boxes if kind == "rectangle" else found).setdefault(picture, []).append(mask)
     return boxes | found
+
+
+def _windowed(pixels: NDArray[np.bool_], label: str | None, by_person: bool) -> AcceptedMask:
+    """A photograph may be large and have many masks: only the part of each that is not empty is kept."""
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    height, width = pixels.shape
+    return AcceptedMask((width, height), window, pixels[window].copy(), label, by_person)
 
 
 def _drawn(region: Mapping[str, Any], interface: Interface) -> bool:

@@ -1,0 +1,91 @@
+"""Runs the jobs that wait, one after the other, in a process that gives way to whoever serves clicks."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+from filelock import FileLock, Timeout
+
+from backend.accepted import jobs
+from backend.accepted.jobs import Job
+from backend.cores import usable_cores
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.learning.masks import DataError
+from backend.segmentation.weights import WeightsError
+
+LOCK = "learning.lock"
+AUTOGROUP = Path("/proc/self/autogroup")
+LEAST = 19
+
+log = structlog.stdlib.get_logger("edgesam.learning")
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def work_off(folder: Path, run: Callable[[Job], str]) -> bool:
+    """Run waiting jobs until there are none. False, at once, where another process does so already.
+
+    run: does a job and says what came of it. What it raises for people ends the job as failed; anything else ends this
+    process, and the job is tried once more by the next. A signal puts the job back as it was, and is raised on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            jobs.requeue_interrupted(folder)
+            while job := jobs.claim(folder):
+                _run(folder, job, run)
+    except Timeout:
+        return False
+    return True
+
+
+def _run(folder: Path, job: Job, run: Callable[[Job], str]) -> None:
+    log.info("learning_begins", job=job.number, project=job.project, reason=job.reason, attempt=job.attempts)
+    try:
+        told = run(job)
+    except (Unanswerable, WeightsError, DataError) as error:
+        jobs.fail(folder, job.number, str(error))
+        log.warning("learning_failed", job=job.number, project=job.project, message=str(error))
+    except KeyboardInterrupt:
+        jobs.put_back(folder, job.number)
+        log.info("learning_stopped", job=job.number, project=job.project)
+        raise
+    else:
+        jobs.finish(folder, job.number, told)
+        log.info("learning_ends", job=job.number, project=job.project, message=told)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM raises Stopped inside, as Ctrl-C raises KeyboardInterrupt."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: putting a job back is not interrupted
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def give_way() -> None:
+    """The least priority, and a core less than there are: for a process that has not imported torch yet.
+
+    Niceness counts inside of a session only where Linux groups processes by session: the group needs it too.
+    """
+    os.nice(LEAST)
+    with suppress(OSError):  # no such file: processes are not grouped
+        AUTOGROUP.write_text(str(LEAST))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
