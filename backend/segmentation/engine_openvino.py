@@ -8,8 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ import openvino as ov
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import ABSENT, Floats
+from backend.segmentation.engines import ABSENT, Floats, require_encoder_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsError, WeightsFile
 
@@ -49,22 +48,46 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
     core.set_property({"CACHE_DIR": str(folder / "compiled")})
     if precision == "auto":
         precision = precisions()[-1]
-
-    def compiled(graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic}
-        return core.compile_model(graph, "CPU", options).create_infer_request()
-
     engine = OpenVINOEngine(
-        encoder=compiled(graphs / ENCODER, precision),
-        heads=compiled(graphs / HEADS, precision),
-        first=compiled(_with_slots(core.read_model(graphs / FIRST), FIRST_SLOTS), "f32"),
-        compile_transformer=lambda graph: compiled(graph, "f32"),
-        transformer=core.read_model(graphs / TRANSFORMER),
-        identity=f"{json.loads((graphs / ABOUT).read_text())['encoder']}-openvino-{precision}",
+        encoder=_compiled(core, graphs / ENCODER, precision),
+        precision=precision,
+        decoder=_decoder_in(graphs, core, precision),
+        identity=f"{_encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
     )
-    engine.transformer_of(SLOTS)
+    engine.decoder.transformer_of(SLOTS)
     return engine
+
+
+def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, name: str) -> OpenVINOEngine:
+    """An engine with the encoder of `base` and the decoder of other weights, that answers as version `name`.
+
+    folder: where the decoder's graphs are kept; nothing else need be there. What is compiled is not: it takes a third
+    of a second. Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
+    """
+    graphs = decoder_graphs_of(weights, folder)
+    require_encoder_of(base, _encoder_in(graphs), weights)
+    decoder = _decoder_in(graphs, ov.Core(), base.precision)
+    decoder.transformer_of(SLOTS)
+    return replace(base, decoder=decoder, version=name)
+
+
+def _decoder_in(graphs: Path, core: ov.Core, precision: str) -> _Decoder:
+    return _Decoder(
+        heads=_compiled(core, graphs / HEADS, precision),
+        first=_compiled(core, _with_slots(core.read_model(graphs / FIRST), FIRST_SLOTS), "f32"),
+        transformer=core.read_model(graphs / TRANSFORMER),
+        core=core,
+    )
+
+
+def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic}
+    return core.compile_model(graph, "CPU", options).create_infer_request()
+
+
+def _encoder_in(graphs: Path) -> str:
+    return str(json.loads((graphs / ABOUT).read_text())["encoder"])
 
 
 def precisions() -> tuple[Literal["f32", "bf16"], ...]:
@@ -73,17 +96,27 @@ def precisions() -> tuple[Literal["f32", "bf16"], ...]:
 
 
 def graphs_of(weights: WeightsFile, folder: Path) -> Path:
-    """The folder of this file's graphs, written by a child process where they are not there yet."""
+    """The folder of this file's graphs, written by a child process where they are not there yet. WeightsError."""
+    return _written(weights, folder, "all")
+
+
+def decoder_graphs_of(weights: WeightsFile, folder: Path) -> Path:
+    """Likewise, without the encoder's graph; its hash is there."""
+    return _written(weights, folder, "decoder")
+
+
+def _written(weights: WeightsFile, folder: Path, part: Literal["all", "decoder"]) -> Path:
     source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
     version = ov.__version__.split("-")[0]
-    graphs = folder / f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
+    name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
+    graphs = folder / (name if part == "all" else f"{name}-{part}")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{graphs}.lock"):
         if not graphs.exists():
             with tempfile.TemporaryDirectory(dir=folder) as making:
                 command = [sys.executable, "-m", "backend.segmentation.openvino_graphs"]
                 made = subprocess.run(  # noqa: S603 - our own module, our own arguments
-                    [*command, str(weights.path), weights.kind, weights.upsample, making],
+                    [*command, str(weights.path), weights.kind, weights.upsample, making, part],
                     capture_output=True,
                     text=True,
                     check=False,
@@ -95,24 +128,39 @@ def graphs_of(weights: WeightsFile, folder: Path) -> Path:
     return graphs
 
 
-@dataclass
-class OpenVINOEngine:
-    """An engine (see engines.Engine). Any thread may call it: a graph uses all cores by itself, so calls take turns."""
+@dataclass(frozen=True)
+class _Decoder:
+    """What of an engine a version has for itself."""
 
-    encoder: ov.InferRequest
     heads: ov.InferRequest
     first: ov.InferRequest
-    compile_transformer: Callable[[ov.Model], ov.InferRequest]
     transformer: ov.Model
+    core: ov.Core
+    compiled: dict[int, ov.InferRequest] = field(default_factory=dict)
+
+    def transformer_of(self, slots: int) -> ov.InferRequest:
+        """The transformer with this many token slots, compiled where it is asked for the first time."""
+        if slots not in self.compiled:
+            self.compiled[slots] = _compiled(self.core, _with_slots(self.transformer.clone(), slots), "f32")
+        return self.compiled[slots]
+
+
+@dataclass(frozen=True)
+class OpenVINOEngine:
+    """An engine (see engines.Engine). Any thread may call it: a graph uses all cores by itself, so calls take turns,
+    those of an engine made `with_decoder_of` it too."""
+
+    encoder: ov.InferRequest
+    precision: str
+    decoder: _Decoder
     identity: str
     version: str
-    _transformers: dict[int, ov.InferRequest] = field(default_factory=dict)
-    _encoding: threading.Lock = field(default_factory=threading.Lock)
-    _decoding: threading.Lock = field(default_factory=threading.Lock)
+    encoding: threading.Lock = field(default_factory=threading.Lock)
+    decoding: threading.Lock = field(default_factory=threading.Lock)
 
     def encode(self, canvas: Floats) -> Floats:
         """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
-        with self._encoding:
+        with self.encoding:
             self.encoder.infer([canvas], share_inputs=True)
             return np.array(self.encoder.get_output_tensor(0).data[0], np.float32)  # a copy: the next call writes there
 
@@ -140,18 +188,13 @@ class OpenVINOEngine:
 
     def _decoded(self, prompt: list[NDArray[np.generic]], slots: int | None) -> tuple[Floats, Floats]:
         """slots: of the transformer that takes the prompt; None is the one for first rounds."""
-        with self._decoding:
-            transformer = self.first if slots is None else self.transformer_of(slots)
+        with self.decoding:
+            decoder = self.decoder
+            transformer = decoder.first if slots is None else decoder.transformer_of(slots)
             transformer.infer(prompt, share_inputs=True)
-            self.heads.infer([tensor.data for tensor in transformer.output_tensors], share_inputs=True)
-            logits, ious = (np.array(tensor.data, np.float32) for tensor in self.heads.output_tensors)
+            decoder.heads.infer([tensor.data for tensor in transformer.output_tensors], share_inputs=True)
+            logits, ious = (np.array(tensor.data, np.float32) for tensor in decoder.heads.output_tensors)
         return logits, ious
-
-    def transformer_of(self, slots: int) -> ov.InferRequest:
-        """The transformer with this many token slots, compiled where it is asked for the first time."""
-        if slots not in self._transformers:
-            self._transformers[slots] = self.compile_transformer(_with_slots(self.transformer.clone(), slots))
-        return self._transformers[slots]
 
 
 def _with_slots(graph: ov.Model, slots: int) -> ov.Model:

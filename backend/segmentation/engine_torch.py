@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.segmentation.checkpoints import encoder_hash
-from backend.segmentation.engines import Floats
+from backend.segmentation.engines import Floats, require_encoder_of
 from backend.segmentation.model import inference_parts, model_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsError, WeightsFile
@@ -66,6 +66,17 @@ def load_torch_engine(weights: WeightsFile, device: str = "auto") -> TorchEngine
     encoder, decoder = inference_parts(model)
     encoder = encoder.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TorchEngine(encoder, decoder.to(place), place, identity, version)
+
+
+def with_decoder_of(base: TorchEngine, weights: WeightsFile, name: str) -> TorchEngine:
+    """An engine with the encoder of `base` and the decoder of other weights, that answers as version `name`.
+
+    Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
+    """
+    model = model_of(weights)
+    require_encoder_of(base, encoder_hash(model.state_dict(), weights.kind, weights.upsample), weights)
+    _, decoder = inference_parts(model)
+    return replace(base, decoder=decoder.to(base.device), version=name)
 
 
 def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str) -> TorchEngine:

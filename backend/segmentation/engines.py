@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.segmentation.weights import WeightsError, WeightsFile
+
 ABSENT, PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -2, -1, 2, 3
 """Token labels beside 0 and 1 of a click, as in SAM's prompt encoder; an ABSENT one is not there at all."""
 
@@ -36,3 +38,12 @@ class Engine(Protocol):
         which SAM wants once behind clicks without a box). low_res: B x 1 x 256 x 256, logits of the round before.
         Mask 0 is SAM's single mask, 1 to 3 are the whole, part and subpart of an ambiguous prompt.
         """
+
+
+def require_encoder_of(base: Engine, encoder: str, weights: WeightsFile) -> None:
+    """Raises WeightsError where `weights`, whose encoder has this hash, were made for another encoder than base's."""
+    if not base.identity.startswith(f"{encoder}-"):
+        raise WeightsError(
+            f"{weights.path} was made for another encoder than that of {base.version}: fine-tune again, or set "
+            "EDGESAM_WEIGHTS to the weights that it was made from"
+        )

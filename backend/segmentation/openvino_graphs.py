@@ -1,4 +1,4 @@
-"""Writes a model as OpenVINO graphs: `python -m backend.segmentation.openvino_graphs WEIGHTS FOLDER`.
+"""Writes a model as OpenVINO graphs: `python -m backend.segmentation.openvino_graphs PATH KIND UPSAMPLE FOLDER PART`.
 
 The only part of the OpenVINO engine that needs torch. It runs once for each file of weights, in a process of its own,
 so that the one that serves never holds torch.
@@ -21,14 +21,18 @@ from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
 from backend.segmentation.slots import MaskHeads, SlottedTransformer
 
 
-def write_graphs(weights: Path, kind: str, upsample: str, folder: Path) -> None:
-    """Encoder, transformers, mask heads and the encoder's hash into `folder`. Raises WeightsError."""
+def write_graphs(weights: Path, kind: str, upsample: str, folder: Path, part: str) -> None:
+    """Encoder, transformers, mask heads and the encoder's hash into `folder`. Raises WeightsError.
+
+    part: "all", or "decoder": without the encoder's graph.
+    """
     state = read_state_dict(weights)
     model = load_model(state, kind, upsample)  # type: ignore[arg-type]
-    encoder, _ = inference_parts(model)
     transformer = SlottedTransformer(model).eval().requires_grad_(False)
     canvas, prompt = example_inputs(prompts=1)
-    _write(encoder, (canvas,), [[1, 3, SIDE, SIDE]], folder / ENCODER)
+    if part == "all":
+        encoder, _ = inference_parts(model)
+        _write(encoder, (canvas,), [[1, 3, SIDE, SIDE]], folder / ENCODER)
     shapes = [[1, 256, GRID, GRID], [1, -1, 2], [1, -1], [1, 1, LOW_RES_SIDE, LOW_RES_SIDE], [1]]
     _write(transformer, prompt, shapes, folder / TRANSFORMER)
     _write(transformer, prompt[:3], shapes[:3], folder / FIRST)
@@ -47,4 +51,4 @@ def _write(module: torch.nn.Module, example: tuple[torch.Tensor, ...], shapes: l
 
 
 if __name__ == "__main__":
-    write_graphs(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    write_graphs(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), sys.argv[5])

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
-from backend.segmentation.engine_openvino import SLOTS, load_openvino_engine
+from backend.segmentation import engine_torch
+from backend.segmentation.checkpoints import read_state_dict, sha256_of
+from backend.segmentation.engine_openvino import SLOTS, load_openvino_engine, with_decoder_of
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Engine
-from backend.segmentation.weights import WeightsError, WeightsFile
+from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,42 @@ def test_what_is_no_model_is_told(tmp_path):
     weights = WeightsFile(file, "broken", "repvit_m1", "bilinear", "0" * 64)
     with pytest.raises(WeightsError, match=r"broken\.safetensors"):
         load_openvino_engine(weights, tmp_path / "graphs")
+
+
+@pytest.fixture(scope="module")
+def learned(edgesam: WeightsFile, tmp_path_factory: pytest.TempPathFactory) -> WeightsFile:
+    """The same encoder with another decoder."""
+    state = read_state_dict(edgesam.path)
+    name = "mask_decoder.output_hypernetworks_mlps.0.layers.2.bias"
+    state[name] = state[name] + 0.5
+    return _saved(state, tmp_path_factory.mktemp("learned") / "learned.safetensors")
+
+
+def _saved(state: dict, path: Path) -> WeightsFile:
+    save_file(state, path, {"encoder": "repvit_m1", "upsample": "bilinear"})
+    weights = find_weights(str(path), path.parent)
+    assert weights.sha256 == sha256_of(path)
+    return weights
+
+
+def test_a_version_has_a_decoder_of_its_own_and_the_encoder_of_the_base(engine, oracle, embedding, learned, tmp_path):
+    version = with_decoder_of(engine, learned, tmp_path, "edgesam-p1-v1")
+    wanted = engine_torch.with_decoder_of(oracle, learned, "edgesam-p1-v1")
+    asked = embedding, np.full((1, 2, 2), 512, np.float32), np.array([[1, -1]]), None
+    before = engine.decode(*asked)[0]
+    np.testing.assert_allclose(version.decode(*asked)[0], wanted.decode(*asked)[0], atol=2e-3)
+    assert np.abs(version.decode(*asked)[0] - before).max() > 0.1
+    np.testing.assert_array_equal(engine.decode(*asked)[0], before)
+    assert version.encoder is engine.encoder
+    assert (version.identity, version.version, wanted.version) == (engine.identity, "edgesam-p1-v1", "edgesam-p1-v1")
+    assert not list(tmp_path.rglob("encoder.*")), "the encoder is there already"
+
+
+def test_a_version_of_another_encoder_is_refused(engine, oracle, edgesam, tmp_path):
+    state = read_state_dict(edgesam.path)
+    state[next(key for key in state if key.startswith("image_encoder."))].mul_(1.5)
+    other = _saved(state, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder than that of edgesam-"):
+        with_decoder_of(engine, other, tmp_path, "v1")
+    with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder"):
+        engine_torch.with_decoder_of(oracle, other, "v1")
