@@ -12,6 +12,7 @@ import typer
 from backend import __version__
 from backend.benchmark.commands import benchmark_command
 from backend.learning.commands import learning_app
+from backend.learning.versions_commands import versions_app
 from backend.settings import Settings, SettingsError, read_settings
 
 WRONG_USE, FAILED = 2, 1
@@ -26,6 +27,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 app.add_typer(learning_app)
+app.add_typer(versions_app)
 app.command("benchmark")(benchmark_command)
 
 
@@ -49,6 +51,24 @@ def serve(
         serve(settings)
     except ServeError as error:
         raise _end(str(error), FAILED) from error
+
+
+@app.command(hidden=True)
+def learn() -> None:
+    """Do the jobs that wait. The service starts this; it ends at once where another one runs."""
+    settings = _settings()
+    from backend.learning.worker import give_way, stopped_by_signals, work_off
+    from backend.server.logs import configure
+
+    give_way()  # before torch is imported
+    from backend.learning.job import run_job
+
+    configure(settings.log_level)
+    try:
+        with stopped_by_signals():
+            work_off(settings.model_dir, lambda job: run_job(settings, job))
+    except KeyboardInterrupt:
+        raise typer.Exit from None
 
 
 @app.command()

@@ -1,0 +1,102 @@
+"""The verbs about what was learned for a project: `versions` and `rollback`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backend.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from backend.accepted.versions import Version
+
+FAILED, WRONG_USE = 1, 2
+BASE = "base"
+
+versions_app = typer.Typer(no_args_is_help=True)
+
+Number = Annotated[int, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")]
+
+
+@versions_app.command("versions")
+def versions_command(
+    project: Annotated[int | None, typer.Option(min=1, help="Only this project's.")] = None,
+) -> None:
+    """What was learned for each project: figures before and after, and which version serves."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from backend.accepted.versions import current, versions_of
+
+    folder = _settings().model_dir
+    table = Table("project", "version", "made", "box / 1 / 3 clicks, mIoU", "in general", "better", "serves")
+    for key in [_key(folder, project)] if project else _known(folder):
+        serving = current(folder, key)
+        for one in versions_of(folder, key):
+            figures = (_change(one, "project"), _change(one, "general"))
+            better, serves = ("yes" if answer else "" for answer in (one.promoted, one == serving))
+            table.add_row(key.partition(".")[0], one.name, one.made[:16].replace("T", " "), *figures, better, serves)
+        table.add_row(key.partition(".")[0], BASE, "", "", "", "", "" if serving else "yes", end_section=True)
+    Console().print(table)
+
+
+@versions_app.command("rollback")
+def rollback_command(
+    project: Number,
+    to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else the promoted one before.")] = None,
+) -> None:
+    """Let another version serve a project: the one before, one of its versions, or the base weights."""
+    from backend.accepted.versions import choose, current, versions_of
+
+    folder = _settings().model_dir
+    key = _key(folder, project)
+    wanted = to or _before(versions_of(folder, key), current(folder, key))
+    try:
+        choose(folder, key, None if wanted == BASE else wanted)
+    except KeyError:
+        names = ", ".join([*(one.name for one in versions_of(folder, key)), BASE])
+        raise _end(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
+    typer.echo(f"project {project}: {wanted} serves now")
+
+
+def _before(versions: list[Version], serving: Version | None) -> str:
+    """The version that served before, as far as versions tell: the last promoted one below the one that serves."""
+    older = [one.name for one in versions if serving and one.promoted and one.number < serving.number]
+    return older[0] if older else BASE
+
+
+def _change(version: Version, what: str) -> str:
+    before, after = (version.metrics.get(f"{what}_{when}") for when in ("before", "after"))
+    return f"{_figures(before)} -> {_figures(after)}" if before and after else ""
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    return " / ".join(f"{100 * value:.1f}" for value in figures.values() if isinstance(value, float))
+
+
+def _known(folder: Path) -> list[str]:
+    from backend.accepted.annotations import projects
+
+    return projects(folder)
+
+
+def _key(folder: Path, project: int) -> str:
+    """The newest project of this number that something is known of."""
+    for key in _known(folder):
+        if key.partition(".")[0] == str(project):
+            return key
+    raise _end(f"nothing was learned for a project {project}: `versions` shows what there is", FAILED)
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except SettingsError as error:
+        raise _end(str(error), WRONG_USE) from error
+
+
+def _end(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)

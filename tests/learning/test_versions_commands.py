@@ -1,0 +1,91 @@
+"""`versions` shows what was learned; `rollback` lets another version serve."""
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.__main__ import app
+from backend.accepted.versions import Version, choose, current, record
+
+KEY = "27.1795354711"
+runner = CliRunner()
+
+
+def figures(mean):
+    return {"box": mean + 0.1, "click1": mean - 0.1, "click3": mean}
+
+
+@pytest.fixture(autouse=True)
+def learned(tmp_path, monkeypatch):
+    """Three versions of project 27, the second not promoted, the third serving; one of an older project 27."""
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    for key, number, promoted in ((KEY, 1, True), (KEY, 2, False), (KEY, 3, True), ("27.5", 1, True)):
+        name = f"edgesam-c168a5b0-p27-v{number}"
+        metrics = {
+            "project_before": figures(0.6),
+            "project_after": figures(0.7 + number / 100),
+            "general_before": figures(0.8),
+            "general_after": figures(0.79),
+        }
+        made = f"2026-11-26T01:0{number}:00+00:00"
+        record(tmp_path, Version(key, number, name, tmp_path / name, "0" * 64, "c168a5b0", promoted, metrics, made, 1))
+    choose(tmp_path, KEY, "edgesam-c168a5b0-p27-v3")
+    return tmp_path
+
+
+def called(*words):
+    done = runner.invoke(app, list(words))
+    return done.exit_code, done.output
+
+
+def rows(output):
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+
+
+def test_versions_of_a_project():
+    code, output = called("versions", "--project", "27")
+    assert code == 0
+    newest, second, _, base = rows(output)
+    assert newest == [
+        "27",
+        "edgesam-c168a5b0-p27-v3",
+        "2026-11-26 01:03",
+        "70.0 / 50.0 / 60.0 -> 83.0 / 63.0 / 73.0",
+        "90.0 / 70.0 / 80.0 -> 89.0 / 69.0 / 79.0",
+        "yes",
+        "yes",
+    ]
+    assert second[-2:] == ["", ""]
+    assert base[1] == "base"
+    assert base[-1] == ""
+
+
+def test_versions_of_all_projects():
+    code, output = called("versions")
+    assert code == 0
+    assert [row[-1] for row in rows(output)] == ["yes", "", "", "", "", "yes"]
+
+
+def test_rolling_back_goes_to_the_promoted_one_before_and_then_to_the_base(learned):
+    assert called("rollback", "--project", "27") == (0, "project 27: edgesam-c168a5b0-p27-v1 serves now\n")
+    assert current(learned, KEY).number == 1
+    assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
+    assert current(learned, KEY) is None
+    assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
+
+
+@pytest.mark.parametrize(("to", "number"), [("edgesam-c168a5b0-p27-v2", 2), ("base", None)])
+def test_rolling_back_to_a_version_that_is_named(learned, to, number):
+    assert called("rollback", "--project", "27", "--to", to)[0] == 0
+    serving = current(learned, KEY)
+    assert (serving and serving.number) == number
+
+
+def test_what_is_not_there_is_told(learned):
+    code, output = called("rollback", "--project", "27", "--to", "v9")
+    assert code == 1
+    assert "project 27 has no version 'v9': give one of edgesam-c168a5b0-p27-v3, " in output
+    assert current(learned, KEY).number == 3
+    code, output = called("rollback", "--project", "28")
+    assert code == 1
+    assert "nothing was learned for a project 28" in output
