@@ -40,6 +40,11 @@ def _unobserved(phase: str, seconds: float) -> None:
     """Nobody measures."""
 
 
+def _base(engine: Engine, _project: str | None) -> Engine:
+    """Every project gets the same answers."""
+    return engine
+
+
 @dataclass(frozen=True)
 class Segmenter:
     """What answering needs, made once per process.
@@ -50,6 +55,7 @@ class Segmenter:
     observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
     the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
+    version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
     """
 
     engine: Callable[[], Engine]
@@ -58,6 +64,7 @@ class Segmenter:
     smallest_share: float = 0.0
     observe: Callable[[str, float], None] = _unobserved
     opened: Callable[[Mapping[str, Any], str], None] = _nobody
+    version_for: Callable[[Engine, str | None], Engine] = _base
 
 
 def answer(
@@ -88,9 +95,14 @@ def answer(
 
 def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) -> None:
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
-    engine = segmenter.engine()
+    engine = _engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
         embedding_of(segmenter, engine, address, task, urgent=False)
+
+
+def _engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
+    project = task.get("project")
+    return segmenter.version_for(segmenter.engine(), None if project is None else str(project))
 
 
 def _prediction(
@@ -98,7 +110,7 @@ def _prediction(
 ) -> dict[str, Any]:
     asks = asks_of(context, task, interface)
     brushes = [interface.brush_for(ask.to_name, ask.labels) for ask in asks]
-    engine = segmenter.engine()
+    engine = _engine_for(segmenter, task)
     by_image: dict[tuple[str, int | None], list[int]] = defaultdict(list)
     for index, ask in enumerate(asks):
         by_image[ask.to_name, ask.item_index].append(index)

@@ -10,16 +10,19 @@ from typing import Literal
 
 import numpy as np
 
+from backend.accepted.versions import Version
 from backend.labelstudio.answering import Segmenter, prepare
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.prefetch import Prefetch, following
+from backend.labelstudio.project_versions import ProjectVersions
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Engine
+from backend.segmentation.predictor import Embedding
 from backend.segmentation.preprocess import SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Prompt
-from backend.segmentation.weights import WeightsFile, find_weights
+from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
 from backend.settings import Settings
 
 MIB = 1024 * 1024
@@ -48,6 +51,34 @@ def _cold_engine(settings: Settings, weights: WeightsFile) -> Engine:
     return load_torch_engine(weights)
 
 
+def version_engine(base: Engine, version: Version) -> Engine:
+    """The engine of a version, made of the base's and warmed up. WeightsError where its file is not what it was."""
+    weights = find_weights(str(version.file), version.file.parent)
+    if weights.sha256 != version.sha256:
+        raise WeightsError(f"{version.file} is not what was recorded: its SHA-256 is {weights.sha256}; fine-tune again")
+    engine = _with_decoder_of(base, weights, version)
+    nothing = Embedding(np.zeros((256, 64, 64), np.float16), Frame(SIDE, SIDE))
+    predictor.decode(engine, nothing, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
+    return engine
+
+
+def _with_decoder_of(base: Engine, weights: WeightsFile, version: Version) -> Engine:
+    from backend.segmentation import engine_openvino
+
+    if isinstance(base, engine_openvino.OpenVINOEngine):
+        return engine_openvino.with_decoder_of(base, weights, version.file.with_suffix(".openvino"), version.name)
+    from backend.segmentation import engine_torch
+
+    if isinstance(base, engine_torch.TorchEngine):
+        return engine_torch.with_decoder_of(base, weights, version.name)
+    raise WeightsError(f"the engine {base.identity} takes no decoder of {version.name}")
+
+
+def project_versions_of(settings: Settings) -> ProjectVersions:
+    """The versions that were learned for projects, as this process serves them."""
+    return ProjectVersions(settings.model_dir, version_engine)
+
+
 def engine_name(settings: Settings, weights: WeightsFile) -> Literal["openvino", "torch"]:
     """auto: torch where it has an accelerator, and for TorchScript files, which only it reads; else OpenVINO."""
     if settings.edgesam_engine != "auto":
@@ -72,9 +103,15 @@ def files_of(settings: Settings) -> EmbeddingFiles | None:
 
 
 def segmenter_of(
-    settings: Settings, engine: Callable[[], Engine], observe: Callable[[str, float], None] | None = None
+    settings: Settings,
+    engine: Callable[[], Engine],
+    observe: Callable[[str, float], None] | None = None,
+    versions: ProjectVersions | None = None,
 ) -> Segmenter:
-    """A segmenter with the settings' limits. engine: may block until it is loaded. observe: told of each phase."""
+    """A segmenter with the settings' limits. engine: may block until it is loaded. observe: told of each phase.
+
+    versions: for whoever asks them too; else the settings'.
+    """
     key = settings.label_studio_api_key
     images = ImageLoader(
         label_studio_url=settings.label_studio_url,
@@ -86,7 +123,8 @@ def segmenter_of(
         max_pixels=settings.edgesam_max_megapixels * 1_000_000,
     )
     embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
-    segmenter = Segmenter(engine, images, embeddings, settings.edgesam_smallest_part)
+    version_for = (versions or project_versions_of(settings)).engine_for
+    segmenter = Segmenter(engine, images, embeddings, settings.edgesam_smallest_part, version_for=version_for)
     if observe:
         segmenter = replace(segmenter, observe=observe)
     prefetch = Prefetch(partial(prepare, segmenter), partial(following, images))
