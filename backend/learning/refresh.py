@@ -54,7 +54,7 @@ def annotations_of(project: str, tasks: Iterable[Mapping[str, Any]]) -> Iterator
 
 
 def project_of(folder: Path, images: ImageLoader, number: int) -> str:
-    """The key "<id>.<unix time of creation>" of the project of this number: Label Studio's word, else the newest that is known.
+    """The key "<id>.<unix time of creation>" of a project, as Label Studio says, or else the newest that is known.
 
     Raises Unanswerable where there is none.
     """

@@ -20,7 +20,6 @@ from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.masks import DataError
 from backend.segmentation.weights import WeightsError
 
-LOCK = "learning.lock"
 AUTOGROUP = Path("/proc/self/autogroup")
 LEAST = 19
 
@@ -39,7 +38,7 @@ def work_off(folder: Path, run: Callable[[Job], str]) -> bool:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(folder / jobs.LOCK, timeout=0):
             jobs.requeue_interrupted(folder)
             while job := jobs.claim(folder):
                 _run(folder, job, run)

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from backend.accepted import jobs
 from backend.labelstudio.unanswerable import Unanswerable
-from backend.learning.worker import LOCK, Stopped, stopped_by_signals, work_off
+from backend.learning.worker import Stopped, stopped_by_signals, work_off
 from backend.segmentation.weights import WeightsError
 
 
@@ -79,7 +79,7 @@ def test_a_signal_puts_the_job_back_without_an_attempt(tmp_path):
 
 def test_where_another_process_works_nothing_happens(tmp_path):
     jobs.enqueue(tmp_path, "1.5", "because")
-    with FileLock(tmp_path / LOCK):
+    with FileLock(tmp_path / jobs.LOCK):
         assert not work_off(tmp_path, lambda _job: "learned")
     assert states(tmp_path) == [("1.5", "queued", 0, "")]
 
