@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     edgesam_max_body_mb: Annotated[int, Field(ge=1)] = Field(
         256, description="Largest request, in MiB; Retrieve Predictions sends all chosen tasks at once."
     )
+    edgesam_finetune_every: Annotated[int, Field(ge=0)] = Field(
+        20, description="Newly accepted regions after which a project's masks are learned from; 0: only when asked to."
+    )
+    edgesam_finetune_minutes: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="Longest time that one fine-tuning takes, in minutes, its evaluation included."
+    )
     edgesam_local_files_root: Path | None = Field(
         None,
         description="Label Studio's LOCAL_FILES_DOCUMENT_ROOT, seen from here: local files are read, not fetched.",

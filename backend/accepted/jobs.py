@@ -11,6 +11,9 @@ from backend.accepted.database import connected, now, reading
 
 State = Literal["queued", "running", "done", "failed"]
 
+LOCK = "learning.lock"
+"""In MODEL_DIR: locked by the one process that runs jobs."""
+
 MOST_ATTEMPTS = 2
 """A job that was killed or crashed is tried once more."""
 

@@ -74,23 +74,26 @@ def choose(folder: Path, project: str, name: str | None) -> None:
         if name is None:
             connection.execute("DELETE FROM serving WHERE project = ?", (project,))
             return
-        chosen = connection.execute(
-            "INSERT OR REPLACE INTO serving SELECT project, number FROM version WHERE project = ? AND name = ?",
-            (project, name),
-        )
-        if not chosen.rowcount:
+        if not _serve(connection, project, name):
             raise KeyError(name)
 
 
-def newly_named(folder: Path, project: str, version: str) -> bool:
-    """Whether Label Studio's project names another version than when it was last seen, which is now."""
+def follow(folder: Path, project: str, named: str, base: str) -> bool:
+    """Label Studio's project names a version. Where it named another before, this is a choice: it answers from now on.
+
+    base: what the base is called. False where nothing was chosen: it is no new word, or no version of the project.
+    """
     with connected(folder) as connection:
         changed = connection.execute(
             "INSERT INTO named VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET version = excluded.version "
             "WHERE version <> excluded.version",
-            (project, version),
+            (project, named),
         )
-        return changed.rowcount > 0
+        if not changed.rowcount:
+            return False
+        if named == base:
+            return connection.execute("DELETE FROM serving WHERE project = ?", (project,)).rowcount > 0
+        return _serve(connection, project, named)
 
 
 def prune(folder: Path, project: str, keep: int) -> None:
@@ -108,6 +111,22 @@ def prune(folder: Path, project: str, keep: int) -> None:
         )
     for one in old:
         _remove_files(one)
+
+
+def counts(folder: Path) -> dict[bool, int]:
+    """How many versions of all projects were promoted, and how many were not."""
+    with reading(folder) as connection:
+        found = connection.execute("SELECT promoted, count(*) FROM version GROUP BY promoted").fetchall()
+    return {True: 0, False: 0} | {bool(promoted): count for promoted, count in found}
+
+
+def _serve(connection: sqlite3.Connection, project: str, name: str) -> bool:
+    """Whether the project has a version so named, which then answers."""
+    chosen = connection.execute(
+        "INSERT OR REPLACE INTO serving SELECT project, number FROM version WHERE project = ? AND name = ?",
+        (project, name),
+    )
+    return chosen.rowcount > 0
 
 
 def _remove_files(version: Version) -> None:

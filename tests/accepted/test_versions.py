@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from backend.accepted.versions import (
     Version,
     choose,
+    counts,
     current,
-    newly_named,
+    follow,
     next_number,
     prune,
     record,
@@ -79,9 +81,25 @@ def test_a_moved_folder_still_has_its_versions(tmp_path: Path) -> None:
     assert versions_of(tmp_path / "after", P)[0].file.read_bytes() == b"weights"
 
 
-def test_label_studio_names_a_version_anew_once(tmp_path: Path) -> None:
-    assert newly_named(tmp_path, P, "v1")
-    assert not newly_named(tmp_path, P, "v1")
-    assert newly_named(tmp_path, Q, "v1")
-    assert newly_named(tmp_path, P, "v2")
-    assert newly_named(tmp_path, P, "v1")
+def test_what_label_studio_names_anew_answers_and_what_it_goes_on_naming_changes_nothing(tmp_path: Path) -> None:
+    first, second = version(tmp_path, 1), version(tmp_path, 2)
+    record(tmp_path, first)
+    record(tmp_path, second)
+    assert follow(tmp_path, P, first.name, "base")
+    assert current(tmp_path, P) == first
+    choose(tmp_path, P, second.name)
+    assert not follow(tmp_path, P, first.name, "base"), "it said so before the second was chosen"
+    assert current(tmp_path, P) == second
+    assert not follow(tmp_path, P, "another model's", "base")
+    assert current(tmp_path, P) == second
+    assert follow(tmp_path, P, "base", "base")
+    assert current(tmp_path, P) is None
+    assert not follow(tmp_path, Q, first.name, "base"), "no version of that project"
+
+
+def test_versions_are_counted(tmp_path: Path) -> None:
+    assert counts(tmp_path) == {True: 0, False: 0}
+    record(tmp_path, version(tmp_path, 1))
+    record(tmp_path, replace(version(tmp_path, 2), promoted=False))
+    record(tmp_path, version(tmp_path, 1, Q))
+    assert counts(tmp_path) == {True: 2, False: 1}
