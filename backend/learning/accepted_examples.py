@@ -1,0 +1,103 @@
+"""What annotators accepted -> examples to learn from: pictures' embeddings, as serving made them, and label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from backend.accepted.annotations import Annotation
+from backend.labelstudio.accepted_masks import AcceptedMask, Picture, masks_of
+from backend.labelstudio.answering import Segmenter, embedding_of
+from backend.labelstudio.interface import Interface
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.learning.examples import Example
+from backend.segmentation.engines import Engine
+from backend.segmentation.preprocess import SIDE, Frame
+
+MOST_PICTURES = 400
+"""The newest ones; each takes 2 MiB for its embedding and up to as much for its labels."""
+
+DRAWN, ACCEPTED = 1.0, 0.5
+"""How much a mask counts: one that a person drew or corrected, and one that was accepted as the model gave it."""
+
+log = structlog.get_logger()
+
+
+def examples_of(
+    segmenter: Segmenter,
+    engine: Engine,
+    annotations: Sequence[Annotation],
+    interface: Interface,
+    say: Callable[[str], None],
+) -> list[Example]:
+    """An example for each picture that has masks. Of several annotations of one task the one changed last counts.
+
+    What cannot be had is left out, with a line in the log: an image that does not come, a mask of another size.
+    """
+    newest = sorted(annotations, key=lambda one: one.updated, reverse=True)
+    tasks: set[int] = set()
+    examples: list[Example] = []
+    for annotation in newest:
+        if annotation.task in tasks:
+            continue
+        found = masks_of(annotation.result, interface)
+        if found:
+            tasks.add(annotation.task)
+        for example in _of_task(segmenter, engine, annotation, interface, found):
+            examples.append(example)
+            say(f"{len(examples)} pictures")
+            if len(examples) == MOST_PICTURES:
+                return examples
+    return examples
+
+
+def _of_task(
+    segmenter: Segmenter,
+    engine: Engine,
+    annotation: Annotation,
+    interface: Interface,
+    found: dict[Picture, list[AcceptedMask]],
+) -> Iterator[Example]:
+    task = {"id": annotation.task, "project": annotation.project, "data": annotation.data}
+    for (to_name, item_index), masks in found.items():
+        try:
+            address = interface.address_of(to_name, item_index, task)
+            embedding = embedding_of(segmenter, engine, address, task, urgent=False)
+            content = segmenter.images.find(address, task).content
+        except Unanswerable as error:
+            log.warning("A picture is left out", task=annotation.task, why=str(error))
+            continue
+        frame = embedding.frame
+        fitting = [mask for mask in masks if mask.size == (frame.width, frame.height)]
+        if len(fitting) < len(masks):
+            log.warning(
+                "Masks of another size than their picture are left out",
+                task=annotation.task,
+                masks=len(masks) - len(fitting),
+                picture=f"{frame.width} x {frame.height}",
+            )
+        if fitting:
+            labels, weights = label_map(fitting, frame)
+            yield Example(content, embedding.features, Frame(labels.shape[1], labels.shape[0]), labels, weights)
+
+
+def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:
+    """Masks of one picture -> int16 height x width, 0 where nothing is, else 1 to n; and the weight of each number.
+
+    Where masks overlap the smaller one is seen; one that is hidden whole has no number. The map is no larger than the
+    canvas: the network sees no more, and a photograph of 50 megapixels needs no label map of as many.
+    """
+    labels: NDArray[np.int16] = np.zeros((frame.height, frame.width), np.int16)
+    largest_first = sorted(masks, key=lambda mask: int(mask.pixels.sum()), reverse=True)
+    for number, mask in enumerate(largest_first, start=1):
+        labels[mask.window][mask.pixels] = number
+    if max(labels.shape) > SIDE:
+        labels = np.asarray(cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST), np.int16)
+    seen = [number for number in np.unique(labels).tolist() if number]
+    new = np.zeros(len(masks) + 1, np.int16)
+    new[seen] = np.arange(1, len(seen) + 1)
+    return new[labels], tuple(DRAWN if largest_first[number - 1].by_person else ACCEPTED for number in seen)
