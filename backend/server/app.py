@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import structlog
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,13 +17,15 @@ from starlette.responses import Response
 
 from backend import __version__
 from backend.labelstudio.answering import Unanswerable
-from backend.labelstudio.configured import segmenter_of
+from backend.labelstudio.configured import project_versions_of, segmenter_of
 from backend.server import metrics
 from backend.server.doors import BodyDoor, PasswordDoor
 from backend.server.eyes import Eyes
+from backend.server.hearing import Ear
 from backend.server.loading import Loading, load_configured
 from backend.server.replies import error_reply
 from backend.server.routes import Services, router
+from backend.server.runner import Runner, runner_of
 from backend.settings import Settings
 
 log = structlog.stdlib.get_logger("edgesam")
@@ -34,13 +37,22 @@ GZIP_LEAST, GZIP_LEVEL = 4096, 4
 """Bytes from which an answer is worth it, and a level that costs a few milliseconds for a large mask."""
 
 
-def create_app(settings: Settings, load: Callable[[Settings], Loading] = load_configured) -> FastAPI:
-    """The service. Loading begins when it starts, beside it."""
+def create_app(
+    settings: Settings,
+    load: Callable[[Settings], Loading] = load_configured,
+    run: Callable[[Settings], Runner] = runner_of,
+) -> FastAPI:
+    """The service. Loading begins when it starts, beside it. run: makes what runs the jobs that it queues."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = services_of(settings, load(settings))
-        yield
+        runner = run(settings)
+        app.state.services = services_of(settings, load(settings), runner)
+        runner.wake()  # jobs may have waited since the service ended
+        try:
+            yield
+        finally:
+            await run_sync(runner.stop)
 
     app = FastAPI(
         title="EdgeSAM for Label Studio",
@@ -56,13 +68,23 @@ def create_app(settings: Settings, load: Callable[[Settings], Loading] = load_co
     return app
 
 
-def services_of(settings: Settings, loading: Loading) -> Services:
+def services_of(settings: Settings, loading: Loading, runner: Runner) -> Services:
     """What the routes work with. Must be called in the event loop that serves."""
+    versions = project_versions_of(settings)
     segmenter = segmenter_of(
-        settings, loading.engine, lambda step, seconds: metrics.steps.labels(step).observe(seconds)
+        settings, loading.engine, lambda step, seconds: metrics.steps.labels(step).observe(seconds), versions
     )
+    ear = Ear(settings.model_dir, settings.edgesam_finetune_every, lambda: _base_name(loading))
     predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(64)
-    return Services(loading, segmenter, settings.model_dir, predictions, chores)
+    return Services(loading, segmenter, versions, ear, runner, settings.model_dir, predictions, chores)
+
+
+def _base_name(loading: Loading) -> str:
+    """What is heard is written down, whether or not there are weights."""
+    try:
+        return loading.version(0)
+    except Unanswerable:
+        return loading.wanted
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
-import orjson
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backend.accepted.versions import versions_of
 from backend.labelstudio.answering import Segmenter, answer
 from backend.labelstudio.connections import remember
+from backend.labelstudio.project_versions import ProjectVersions
 from backend.server import metrics
+from backend.server.bodies import checked, json_of, shaped
+from backend.server.hearing import HEARD, Asked, Ear, Event, UnclearError, ask, hear, named
 from backend.server.loading import Loading
 from backend.server.replies import reply
+from backend.server.runner import Runner
 
 log = structlog.stdlib.get_logger("edgesam")
 
@@ -43,14 +49,14 @@ class Services:
 
     loading: Loading
     segmenter: Segmenter
+    versions: ProjectVersions
+    ear: Ear
+    runner: Runner
     model_dir: Path
     predictions: anyio.CapacityLimiter
     """How many predictions run at once."""
     chores: anyio.CapacityLimiter
     """For /setup and /versions: short, many at once, and never behind predictions."""
-
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class PredictParams(BaseModel):
@@ -69,11 +75,12 @@ class PredictBody(BaseModel):
 
 
 class SetupBody(BaseModel):
-    """Label Studio sends project, hostname and access_token, each a text."""
+    """Label Studio sends project, hostname, access_token and schema, each a text."""
 
     project: str | int | None = None
     hostname: str | None = None
     access_token: str | None = None
+    label_config: str | None = Field(None, alias="schema")
 
 
 router = APIRouter()
@@ -102,15 +109,16 @@ async def ready(request: Request) -> Response:
 async def setup(request: Request) -> Response:
     """Label Studio introduces itself, over and over: on connecting, and whenever a page shows the project."""
     services = _services(request)
-    body = _checked(SetupBody, await request.body())
+    body = checked(SetupBody, await request.body())
     version = await run_sync(partial(_introduced, services, body), limiter=services.chores)
     return reply({"model_version": version})
 
 
 def _introduced(services: Services, body: SetupBody) -> str:
+    project = None if body.project is None else str(body.project)
     if body.hostname:
-        remember(services.model_dir, str(body.project), body.hostname, body.access_token or "")
-    return services.loading.version(SETUP_WAIT)
+        remember(services.model_dir, str(project), body.hostname, body.access_token or "", body.label_config or "")
+    return services.versions.name_for(services.loading.version(SETUP_WAIT), project)
 
 
 @router.post("/predict")
@@ -122,7 +130,7 @@ async def predict(request: Request) -> Response:
 
 
 def _predicted(services: Services, content: bytes) -> Response:
-    body = _checked(PredictBody, content)
+    body = checked(PredictBody, content)
     try:
         project = None if body.project is None else str(body.project)
         results = answer(services.segmenter, body.tasks, body.label_config, body.params.context, project)
@@ -133,27 +141,80 @@ def _predicted(services: Services, content: bytes) -> Response:
 
 @router.post("/webhook")
 async def webhook(request: Request) -> Response:
-    """Something happened in Label Studio. It is only counted; a caller whom the door does not know is not heard."""
+    """Something happened in Label Studio: it is written down. A caller whom the door does not know is not heard."""
     if not getattr(request.state, "known", True):
         return reply({"status": "ignored"})
-    body = _json(await request.body())
+    services = _services(request)
+    content = await request.body()
+    return await run_sync(partial(_heard, services, content), limiter=services.chores)
+
+
+def _heard(services: Services, content: bytes) -> Response:
+    body = json_of(content)
     action = body.get("action") if isinstance(body, dict) else None
     metrics.webhooks.labels(action if isinstance(action, str) and action in ACTIONS else "other").inc()
-    return reply({"status": "ok", "job": None}, 201)
+    job = None
+    if action in HEARD and "project" in body:  # else a webhook without its payload, or one that changes nothing
+        job = _written(services, lambda: hear(services.ear, action, shaped(Event, body)))
+    return _queued(services, job)
 
 
 @router.post("/train")
-async def train() -> Response:
+async def train(request: Request) -> Response:
     """A route of label-studio-ml's own api, for whoever asks it; Label Studio 1.23 sends START_TRAINING to /webhook."""
-    return reply({"status": "ok", "job": None}, 201)
+    services = _services(request)
+    content = await request.body()
+    return await run_sync(partial(_asked_to_train, services, content), limiter=services.chores)
+
+
+def _asked_to_train(services: Services, content: bytes) -> Response:
+    body = json_of(content)
+    if not isinstance(body, dict):
+        raise HTTPException(422, f"the body must be a JSON object, not {type(body).__name__}")
+    event, data = body.get("event"), body.get("data")
+    if event in HEARD and isinstance(data, dict):
+        return _queued(services, _written(services, lambda: hear(services.ear, event, shaped(Event, data))))
+
+    def asked() -> int:
+        project = named(services.ear, shaped(Asked, data if isinstance(data, dict) and "project" in data else body))
+        return ask(services.ear, project, "asked at /train")
+
+    return _queued(services, _written(services, asked))
+
+
+def _written(services: Services, write: Callable[[], int | None]) -> int | None:
+    """What `write` gives. HTTPException: 422 where it is not understood, 503 where nothing can be written down."""
+    try:
+        return write()
+    except UnclearError as error:
+        raise HTTPException(422, str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        log.error("cannot_write_down", folder=str(services.model_dir), message=str(error))
+        raise HTTPException(503, f"this cannot be written down ({error}): make room and MODEL_DIR writable") from error
+
+
+def _queued(services: Services, job: int | None) -> Response:
+    if job is not None:
+        services.runner.wake()
+    return reply({"status": "ok", "job": None if job is None else str(job)}, 201)
 
 
 @router.get("/versions")
 async def versions(request: Request) -> Response:
-    """The versions that can answer: the one that is loaded."""
+    """The versions that can answer: the base, and those of all projects, since Label Studio does not say which asks."""
     services = _services(request)
-    version = await run_sync(partial(services.loading.version, SETUP_WAIT), limiter=services.chores)
-    return reply({"versions": [version]})
+    names = await run_sync(partial(_version_names, services), limiter=services.chores)
+    return reply({"versions": names})
+
+
+def _version_names(services: Services) -> list[str]:
+    base = services.loading.version(SETUP_WAIT)
+    try:
+        learned = [version.name for version in versions_of(services.model_dir)]
+    except sqlite3.Error as error:
+        log.error("versions_unreadable", folder=str(services.model_dir), message=str(error))
+        learned = []
+    return list(dict.fromkeys([base, *learned]))  # two Label Studios may have given two projects one number
 
 
 @router.get("/metrics")
@@ -165,6 +226,7 @@ async def prometheus(request: Request) -> Response:
 def _measured(services: Services) -> bytes:
     cache = services.segmenter.embeddings
     metrics.show(cache.figures)
+    metrics.show_learning(services.model_dir)
     if cache.files:
         metrics.embeddings_on_disk.set(cache.files.bytes())
     return metrics.exposition()
@@ -174,22 +236,3 @@ def _services(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise HTTPException(400, f"the body is not JSON: {error}") from error
-
-
-def _checked(shape: type[Shape], content: bytes) -> Shape:
-    """The body in its shape. Raises HTTPException: 400 where it is no JSON, 422 where something is missing or wrong."""
-    parsed = _json(content)
-    if not isinstance(parsed, dict):
-        raise HTTPException(422, f"the body must be a JSON object, not {type(parsed).__name__}")
-    try:
-        return shape.model_validate(parsed)
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-        raise HTTPException(422, f"{told} ({shape.__doc__})") from error

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from backend.server.app import create_app
 from backend.settings import Settings, read_settings
-from tests.server.standins import loaded
+from tests.server.standins import IdleRunner, loaded
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return create_app(settings, loaded)
+    return create_app(settings, loaded, IdleRunner)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from PIL import Image
 from backend.segmentation.engines import Floats
 from backend.segmentation.weights import WeightsFile
 from backend.server.loading import Loading
+from backend.server.runner import Runner
 from backend.settings import Settings
 
 CONFIG = """<View>
@@ -54,6 +55,17 @@ def loaded(_settings: Settings) -> Loading:
 
 def never_loaded(_settings: Settings) -> Loading:
     return Loading("standin", Future(), Future())
+
+
+class IdleRunner(Runner):
+    """Counts how often it was woken, and runs nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.model_dir, ())
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
 
 
 def picture(width: int = 64, height: int = 48, colour: tuple[int, int, int] = (200, 30, 30)) -> str:

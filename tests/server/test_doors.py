@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from backend.server.app import create_app
 from backend.settings import read_settings
-from tests.server.standins import loaded
+from tests.server.standins import IdleRunner, loaded
 
 ASKING = [("GET", "/"), ("GET", "/health"), ("POST", "/setup"), ("POST", "/predict"), ("GET", "/versions"),
           ("GET", "/metrics"), ("POST", "/train"), ("GET", "/nothing")]  # fmt: skip
@@ -24,7 +24,7 @@ def basic(text: str, encoding: str = "utf-8") -> dict[str, str]:
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[TestClient]:
     settings = read_settings(model_dir=tmp_path, basic_auth_user="anna", basic_auth_pass="grün:geheim")
-    with TestClient(create_app(settings, loaded)) as client:
+    with TestClient(create_app(settings, loaded, IdleRunner)) as client:
         yield client
 
 
@@ -64,7 +64,7 @@ def test_a_webhook_without_the_password_is_answered_and_not_heard(locked: TestCl
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[TestClient]:
     settings = read_settings(model_dir=tmp_path, edgesam_max_body_mb=1)
-    with TestClient(create_app(settings, loaded)) as client:
+    with TestClient(create_app(settings, loaded, IdleRunner)) as client:
         yield client
 
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from backend.server.app import create_app
 from backend.server.loading import Loading
 from backend.settings import Settings
-from tests.server.standins import CONFIG, body, click, never_loaded, picture
+from tests.server.standins import CONFIG, IdleRunner, body, click, never_loaded, picture
 
 SETUP = {
     "project": "27.1795354711", "schema": CONFIG, "hostname": "http://127.0.0.1:8080",
@@ -22,7 +22,7 @@ SETUP = {
 @pytest.fixture
 def loading_client(settings: Settings) -> Iterator[TestClient]:
     """A service whose weights never come."""
-    with TestClient(create_app(settings, never_loaded)) as client:
+    with TestClient(create_app(settings, never_loaded, IdleRunner)) as client:
         yield client
 
 
@@ -34,7 +34,7 @@ def failed_client(settings: Settings) -> Iterator[TestClient]:
             future.set_exception(RuntimeError("no such thing"))
         return loading
 
-    with TestClient(create_app(settings, failed)) as client:
+    with TestClient(create_app(settings, failed, IdleRunner)) as client:
         yield client
 
 
@@ -60,12 +60,6 @@ def test_setup_without_label_studio_s_address_is_borne(client: TestClient) -> No
 
 def test_versions(client: TestClient) -> None:
     assert client.get("/versions").json() == {"versions": ["standin-01234567"]}
-
-
-def test_training_is_accepted_without_a_job(client: TestClient) -> None:
-    for path in ("/train", "/webhook"):
-        answer = client.post(path, json={"action": "START_TRAINING", "project": {"id": 1}})
-        assert (answer.status_code, answer.json()) == (201, {"status": "ok", "job": None})
 
 
 def test_while_weights_load_all_but_the_click_answers_at_once(loading_client: TestClient) -> None:
