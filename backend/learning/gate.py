@@ -1,0 +1,124 @@
+"""Old against new: a version is promoted only where it is better on its project and no worse in general."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.learning.clicks import Region, iou, tight_box
+from backend.learning.evaluate import clicked
+from backend.learning.examples import Example
+from backend.learning.masks import spread
+from backend.learning.prompting import Decode
+from backend.segmentation.engines import Floats
+from backend.segmentation.predictor import Embedding, decode
+from backend.segmentation.prompts import Prompt
+
+Figures = dict[str, float]
+"""Mean IoU in percent: box, click1, click2, click3."""
+
+NAMES = ("box", "click1", "click2", "click3")
+JUDGED = ("box", "click1", "click3")
+LEAST_GAIN = 0.5
+"""Points that a version must win on its project, as the mean of box, one and three clicks: less is noise."""
+MOST_LOSS = 0.5
+"""Points that it may lose in general."""
+OBJECTS_EACH = 4
+"""Objects of a picture that are judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a version is promoted, why in one sentence, and the figures on validation pictures and in general."""
+
+    promoted: bool
+    reason: str
+    project_before: Figures
+    project_after: Figures
+    general_before: Figures
+    general_after: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class TorchDecoder:
+    """A decoder under training as an engine that only decodes: the predictor then asks it as it asks in the product."""
+
+    answer: Decode
+    identity: str = "training"
+    version: str = "training"
+
+    def encode(self, _canvas: Floats) -> Floats:
+        raise NotImplementedError("embeddings are known")
+
+    def decode(
+        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """As Engine.decode."""
+        before = np.zeros((len(labels), 1, 256, 256), np.float32) if low_res is None else low_res
+        tensors: list[Tensor] = [torch.from_numpy(one) for one in (embedding[None], coordinates, labels, before)]
+        with torch.inference_mode():
+            logits, ious = self.answer(
+                tensors[0], tensors[1], tensors[2], tensors[3], torch.tensor([float(low_res is not None)])
+            )
+        return logits.float().numpy(), ious.float().numpy()
+
+
+def judged(answer: Decode, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
+    """Boxes and clicks on at most `each` objects of each picture, at the label map's size; means over pictures."""
+    engine = TorchDecoder(answer)
+    by_picture: list[Figures] = []
+    for example in examples:
+        embedding = Embedding(example.features, example.frame)
+
+        def ask(prompt: Prompt, embedding: Embedding = embedding) -> Region:
+            return decode(engine, embedding, [prompt])[0].pixels
+
+        rows = []
+        for number in spread(tuple(range(1, len(example.weights) + 1)), each):
+            truth = example.labels == number
+            if truth.any():
+                trail = clicked(ask, truth, 3)
+                trail += trail[-1:] * (3 - len(trail))
+                rows.append(dict(zip(NAMES, [iou(truth, ask(Prompt(box=tight_box(truth)))), *trail], strict=True)))
+        if rows:
+            by_picture.append({name: fmean(row[name] for row in rows) for name in NAMES})
+    return {name: 100 * fmean(one[name] for one in by_picture) for name in NAMES} if by_picture else {}
+
+
+def overall(figures: Figures) -> float:
+    """The mean of what a version is judged by."""
+    return fmean(figures[name] for name in JUDGED)
+
+
+def compared(
+    old: Decode, new: Decode, validation: Sequence[Example], general: Sequence[Example], each: int = OBJECTS_EACH
+) -> Verdict:
+    """The verdict on a new decoder. validation, general: pictures with objects that neither was trained on."""
+    project_before, project_after = judged(old, validation, each), judged(new, validation, each)
+    general_before, general_after = judged(old, general, each), judged(new, general, each)
+    gain = overall(project_after) - overall(project_before)
+    loss = overall(general_before) - overall(general_after)
+    told = f"{gain:+.1f} points on the project's validation pictures, {-loss:+.1f} in general"
+    if gain < LEAST_GAIN:
+        return Verdict(
+            False,
+            f"not promoted: {told}; a gain below {LEAST_GAIN} may be noise",
+            *_rounded(project_before, project_after, general_before, general_after),
+        )
+    if loss > MOST_LOSS:
+        return Verdict(
+            False,
+            f"not promoted: {told}; more than {MOST_LOSS} lost in general",
+            *_rounded(project_before, project_after, general_before, general_after),
+        )
+    return Verdict(True, f"promoted: {told}", *_rounded(project_before, project_after, general_before, general_after))
+
+
+def _rounded(*figures: Figures) -> list[Figures]:
+    return [{name: round(value, 2) for name, value in one.items()} for one in figures]
