@@ -51,6 +51,7 @@ def evaluate_command(
     rule: Annotated[Rule, typer.Option(help="Which mask answers one click.")] = Rule.SINGLE,
     replay: Annotated[bool, typer.Option(help="Replay clicks with the mask before.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    skip: Annotated[int, typer.Option(min=0, help="Leave out so many first images of each source.")] = 0,
 ) -> None:
     """Measure masks: mIoU of a box and of 1, 2, 3 clicks of a simulated annotator, by source and on average."""
     from rich.console import Console
@@ -61,7 +62,7 @@ def evaluate_command(
     from backend.learning.variants import Variant
     from backend.segmentation.engine_torch import load_torch_engine
 
-    selection = Selection(tuple(filter(None, sources.split(","))), images, objects, split, clicks)
+    selection = Selection(tuple(filter(None, sources.split(","))), images, objects, split, clicks, skip)
     with _told():
         door = ModelDoor(Variant(load_torch_engine(_found(weights), device), rule.value, replay))
         with Progress(transient=True) as progress:

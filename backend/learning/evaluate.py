@@ -60,17 +60,19 @@ class ModelDoor:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of the data is measured. images: of each source; objects: of each image, spread over its list."""
+    """Which part of the data is measured. skip: so many first images of each source, that something was trained on,
+    are left out; images: at most so many of the rest; objects: of each image, spread over its list."""
 
     sources: tuple[str, ...] = ()
     images: int | None = None
     objects: int = 5
     split: str | None = None
     clicks: int = 3
+    skip: int = 0
 
     def samples(self, data: Path) -> list[Sample]:
         chosen = [one for one in source_folders(data) if not self.sources or one.name in self.sources]
-        return [sample for folder in chosen for sample in samples_of(folder, self.split)[: self.images]]
+        return [sample for folder in chosen for sample in samples_of(folder, self.split)[self.skip :][: self.images]]
 
 
 @dataclass(frozen=True, slots=True)

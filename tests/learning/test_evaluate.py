@@ -101,3 +101,9 @@ def test_the_report_is_a_table_and_a_picture(masks: Path, tmp_path: Path) -> Non
     assert "100.0 (+25.0)" in list(table.columns[2].cells)
     picture_of(door, samples, report.rows, tmp_path / "cases.png", each=2)
     assert (tmp_path / "cases.png").stat().st_size > 1000
+
+
+def test_what_was_trained_on_is_left_out_and_the_rest_counted_from_there(masks: Path) -> None:
+    everything = Selection().samples(masks)
+    assert Selection(skip=3).samples(masks) == everything[3:]
+    assert Selection(skip=1, images=2).samples(masks) == everything[1:3]
