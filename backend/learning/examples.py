@@ -6,10 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.segmentation.preprocess import Frame
+from backend.learning.masks import Sample
+from backend.segmentation.engines import Engine
+from backend.segmentation.predictor import encode
+from backend.segmentation.preprocess import SIDE, Frame
 
 VALIDATION_SHARE = 0.25
 
@@ -28,6 +32,25 @@ class Example:
     frame: Frame
     labels: NDArray[np.int16]
     weights: tuple[float, ...]
+
+
+def example_of(engine: Engine, sample: Sample) -> Example:
+    """A picture of a file with all its masks. A label map larger than the canvas is scaled down to it."""
+    pixels, labels = sample.pixels(), sample.labels()
+    frame = Frame.of(pixels)
+    if max(labels.shape) > SIDE:
+        labels = cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST)
+    numbers = [number for number in sample.objects if (labels == number).any()]
+    ordered = np.zeros(labels.shape, np.int16)
+    for new, number in enumerate(numbers, start=1):
+        ordered[labels == number] = new
+    return Example(
+        hashlib.sha256(sample.image.read_bytes()).hexdigest(),
+        encode(engine, pixels, frame).features,
+        Frame(labels.shape[1], labels.shape[0]),
+        ordered,
+        (1.0,) * len(numbers),
+    )
 
 
 def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:

@@ -88,7 +88,7 @@ def judged(answer: Decode, examples: Sequence[Example], each: int = OBJECTS_EACH
                 rows.append(dict(zip(NAMES, [iou(truth, ask(Prompt(box=tight_box(truth)))), *trail], strict=True)))
         if rows:
             by_picture.append({name: fmean(row[name] for row in rows) for name in NAMES})
-    return {name: 100 * fmean(one[name] for one in by_picture) for name in NAMES} if by_picture else {}
+    return {name: round(100 * fmean(one[name] for one in by_picture), 2) for name in NAMES}
 
 
 def overall(figures: Figures) -> float:
@@ -106,19 +106,9 @@ def compared(
     loss = overall(general_before) - overall(general_after)
     told = f"{gain:+.1f} points on the project's validation pictures, {-loss:+.1f} in general"
     if gain < LEAST_GAIN:
-        return Verdict(
-            False,
-            f"not promoted: {told}; a gain below {LEAST_GAIN} may be noise",
-            *_rounded(project_before, project_after, general_before, general_after),
-        )
-    if loss > MOST_LOSS:
-        return Verdict(
-            False,
-            f"not promoted: {told}; more than {MOST_LOSS} lost in general",
-            *_rounded(project_before, project_after, general_before, general_after),
-        )
-    return Verdict(True, f"promoted: {told}", *_rounded(project_before, project_after, general_before, general_after))
-
-
-def _rounded(*figures: Figures) -> list[Figures]:
-    return [{name: round(value, 2) for name, value in one.items()} for one in figures]
+        reason = f"not promoted: {told}; a gain below {LEAST_GAIN} may be noise"
+    elif loss > MOST_LOSS:
+        reason = f"not promoted: {told}; more than {MOST_LOSS} lost in general"
+    else:
+        reason = f"promoted: {told}"
+    return Verdict(reason.startswith("promoted"), reason, project_before, project_after, general_before, general_after)

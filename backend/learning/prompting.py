@@ -77,7 +77,7 @@ def prompt_rounds(
     agreement: list[float] = []
     for number in range(learned + 1):
         with torch.set_grad_enabled(number == learned):
-            logits = _answer(decode, embedding, asking, before, number > 0)
+            logits = answered(decode, embedding, asking, before, number > 0)
         masks = (logits[:, SINGLE_MASK] > 0).cpu().numpy()
         agreement.append(float(np.mean([iou(one, mask) for one, mask in zip(truth, masks, strict=True)])))
         if number == learned:
@@ -89,7 +89,8 @@ def prompt_rounds(
     return agreement
 
 
-def _answer(decode: Decode, embedding: Tensor, asking: list[Asking], before: Tensor, has_before: bool) -> Tensor:
+def answered(decode: Decode, embedding: Tensor, asking: list[Asking], before: Tensor, has_before: bool) -> Tensor:
+    """Logits N x 4 x 256 x 256 of what was asked so far; before: N x 1 x 256 x 256, logits of the round before."""
     tokens = [asked.tokens() for asked in asking]
     device = embedding.device
     logits, _ = decode(

@@ -1,0 +1,190 @@
+"""Fine-tuning: the mask decoder learns what a project's annotators accept; the encoder, and with it every kept
+embedding, stays as it is.
+
+The same loop of prompts as in distillation teaches and the same simulated annotator judges. Every few steps the decoder
+answers as its base does on general pictures, so that it does not forget them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd import backward
+
+from backend.learning.clicks import first_click, next_click
+from backend.learning.decoding import decoder_of
+from backend.learning.devices import cpu_has_bf16
+from backend.learning.examples import Example
+from backend.learning.gate import judged, overall
+from backend.learning.losses import mask_loss
+from backend.learning.networks import averaged
+from backend.learning.prompting import Decode, answered, begun, prompt_rounds
+from backend.learning.training import optimizer_for
+from backend.segmentation.model import SegmentationModel
+from backend.segmentation.preprocess import CELL, LOW_RES_SIDE
+from backend.segmentation.selection import SINGLE_MASK
+
+RATE = 3e-4
+CLIP = 1.0
+AVERAGE_DECAY = 0.98
+OBJECTS = 6
+"""Objects of one picture to a step."""
+BOX_SHARE = 0.4
+GENERAL_SHARE = 0.25
+"""Steps that keep the decoder where it was on general pictures."""
+CHECKS = 8
+"""How often the averaged decoder is judged; the best one counts."""
+PATIENCE = 3
+"""Checks in a row without a better one that end it."""
+CHECKED_PICTURES, CHECKED_OBJECTS = 16, 2
+SMALLEST = 12
+"""Objects below so many cells of the low-res grid are not prompted for."""
+
+Masks = NDArray[np.bool_]
+Curve = list[dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The mask decoder's state that was best on the validation pictures, and how it got there: one row a check, with
+    minutes, steps, loss, box, click1, click2 and click3 (mean IoU in percent)."""
+
+    decoder: dict[str, Tensor]
+    curve: Curve
+
+
+def finetune(
+    model: SegmentationModel,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    general: Sequence[Example],
+    minutes: float,
+    say: Callable[[str], None],
+    seed: int = 0,
+) -> Tuned:
+    """Trains a copy of the model's mask decoder for at most so many minutes, its checks included.
+
+    validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are.
+    """
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    student = copy.deepcopy(model).requires_grad_(False)
+    student.mask_decoder.requires_grad_(True)
+    student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
+    bf16 = cpu_has_bf16()
+    base, decode = decoder_of(model, bf16), decoder_of(student, bf16)
+    optimizer = optimizer_for([(student.mask_decoder, 1.0)])
+    shares = np.sqrt([len(example.weights) for example in training])
+    checked = sorted(validation, key=lambda example: example.key)[:CHECKED_PICTURES]
+
+    average: dict[str, Tensor] = {}
+    best, best_figure, without_gain = _state(student), -math.inf, 0
+    curve: Curve = []
+    losses: list[float] = []
+    steps, started = 0, time.monotonic()
+
+    def elapsed() -> float:
+        return (time.monotonic() - started) / (60 * minutes)
+
+    while True:
+        due = len(curve) / CHECKS
+        if elapsed() >= due or elapsed() >= 1:
+            kept = _state(student)
+            if average:
+                student.mask_decoder.load_state_dict(average)
+            figures = judged(decode, checked, CHECKED_OBJECTS)
+            loss = float(np.mean(losses)) if losses else math.nan
+            curve.append({"minutes": (time.monotonic() - started) / 60, "steps": float(steps), "loss": loss, **figures})
+            say("  ".join(f"{name} {value:.4g}" for name, value in curve[-1].items()))
+            better = overall(figures) > best_figure
+            if better:
+                best, best_figure = _state(student), overall(figures)
+            without_gain = 0 if better else without_gain + 1
+            student.mask_decoder.load_state_dict(kept)
+            losses.clear()
+            if without_gain == PATIENCE or elapsed() >= 1:
+                return Tuned(best, curve)
+        rate = RATE * min(1.0, (steps + 1) / 20) * 0.5 * (1 + math.cos(math.pi * min(1.0, elapsed())))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        if general and random.random() < GENERAL_SHARE:
+            _stay(base, decode, general[int(random.integers(len(general)))], random)
+        else:
+            chosen = training[int(random.choice(len(training), p=shares / shares.sum()))]
+            losses += _learn(decode, chosen, random)
+        torch.nn.utils.clip_grad_norm_(student.mask_decoder.parameters(), CLIP)
+        optimizer.step()
+        steps += 1
+        averaged(average, student.mask_decoder, min(AVERAGE_DECAY, (1 + steps) / (10 + steps)))
+
+
+def _learn(decode: Decode, example: Example, random: np.random.Generator) -> list[float]:
+    """One picture's objects are prompted for, and the gradients of one round made."""
+    truth = chosen_objects(example, random)
+    losses: list[float] = []
+
+    def learn(loss: Tensor) -> None:
+        losses.append(loss.item())
+        backward(loss)
+
+    if len(truth):
+        prompt_rounds(decode, _embedding(example), truth, random, BOX_SHARE, learn)
+    return losses
+
+
+def _stay(base: Decode, decode: Decode, example: Example, random: np.random.Generator) -> None:
+    """The gradients of answering as the base does, to a first prompt or to one correction."""
+    truth = chosen_objects(example, random)
+    if not len(truth):
+        return
+    embedding = _embedding(example)
+    asking = begun(truth, random, BOX_SHARE)
+    before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE)
+    with torch.no_grad():
+        wanted = answered(base, embedding, asking, before, has_before=False)
+        corrected = random.random() < 0.5
+        if corrected:
+            before = wanted[:, SINGLE_MASK : SINGLE_MASK + 1]
+            for one, mask, asked in zip(truth, (before[:, 0] > 0).numpy(), asking, strict=True):
+                asked.clicks.append(next_click(one, mask, random) or first_click(one, random))
+            wanted = answered(base, embedding, asking, before, has_before=True)
+    made = answered(decode, embedding, asking, before, has_before=corrected)
+    backward(mask_loss(made, wanted.sigmoid()).mean())
+
+
+def chosen_objects(example: Example, random: np.random.Generator) -> Masks:
+    """Some objects of a picture, those that count more the more often: bool N x 256 x 256, N may be 0."""
+    cells = low_res_labels(example)
+    areas = np.bincount(cells.ravel(), minlength=len(example.weights) + 1)[1:]
+    shares = np.where(areas >= SMALLEST, example.weights, 0.0)
+    number = min(OBJECTS, int(np.count_nonzero(shares)))
+    if not number:
+        return np.zeros((0, LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
+    numbers = 1 + random.choice(len(shares), number, replace=False, p=shares / shares.sum())
+    return np.asarray(cells[None] == numbers[:, None, None], np.bool_)
+
+
+def low_res_labels(example: Example) -> NDArray[np.int16]:
+    """The label map as it lies on the low-res grid, int16 256 x 256: a cell is what lies under its centre."""
+    width, height = (-(-side // CELL) for side in example.frame.scaled)
+    cells = np.zeros((LOW_RES_SIDE, LOW_RES_SIDE), np.int16)
+    cells[:height, :width] = cv2.resize(example.labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return cells
+
+
+def _embedding(example: Example) -> Tensor:
+    return torch.from_numpy(example.features.astype(np.float32))[None]
+
+
+def _state(student: SegmentationModel) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in student.mask_decoder.state_dict().items()}

@@ -1,0 +1,84 @@
+"""The verb `finetune`: on a project of Label Studio, or on masks in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backend.learning.gate import Verdict
+
+FAILED, WRONG_USE = 1, 2
+
+finetune_app = typer.Typer(no_args_is_help=True)
+
+
+@finetune_app.command("finetune")
+def finetune_command(
+    project: Annotated[
+        int | None, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
+    ] = None,
+    dataset: Annotated[Path | None, typer.Option(help="A folder with images/, masks/, index.json instead.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Learn from the folder's first images only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The .safetensors to write, for EDGESAM_WEIGHTS.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Longest time, instead of EDGESAM_FINETUNE_MINUTES.")
+    ] = None,
+) -> None:
+    """Teach the mask decoder what a project's annotators accepted, or the masks of a folder; compare old and new.
+
+    A project gets a version of its own, where that is better. A folder gives a file, better or not.
+    """
+    settings = _settings(edgesam_weights=weights, edgesam_finetune_minutes=minutes)
+    if (project is None) == (dataset is None) or (dataset is None) != (out is None):
+        raise _end("say what to learn from: --project N, or --dataset DIR with --out FILE", WRONG_USE)
+    from backend.labelstudio.unanswerable import Unanswerable
+    from backend.learning.masks import DataError
+    from backend.segmentation.weights import WeightsError
+
+    try:
+        if dataset and out:
+            from rich.console import Console
+
+            from backend.learning.finetune_files import finetune_files
+
+            Console().print(_table(finetune_files(settings, dataset, limit, out, typer.echo)))
+        elif project:
+            from backend.learning.job import finetune_project
+
+            finetune_project(settings, project, typer.echo)
+    except (DataError, WeightsError, Unanswerable) as error:
+        raise _end(str(error), FAILED) from error
+
+
+def _table(verdict: Verdict) -> Table:
+    from rich.table import Table
+
+    table = Table("mIoU, %", "box", "1 click", "2 clicks", "3 clicks", title=verdict.reason)
+    for name, figures in (
+        ("validation, before", verdict.project_before),
+        ("validation, after", verdict.project_after),
+        ("in general, before", verdict.general_before),
+        ("in general, after", verdict.general_after),
+    ):
+        table.add_row(name, *(f"{value:.1f}" for value in figures.values()))
+    return table
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return read_settings(**given)
+    except SettingsError as error:
+        raise _end(str(error), WRONG_USE) from error
+
+
+def _end(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)

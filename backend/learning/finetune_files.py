@@ -1,0 +1,38 @@
+"""Fine-tuning without Label Studio: on a folder of pictures and masks, to a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from backend.labelstudio.configured import engine_of, weights_of
+from backend.learning.examples import example_of
+from backend.learning.gate import Verdict
+from backend.learning.masks import DataError, samples_of
+from backend.learning.networks import save_tuned
+from backend.learning.tuning import tuned
+from backend.segmentation.model import model_of
+from backend.settings import Settings
+
+
+def finetune_files(
+    settings: Settings, dataset: Path, limit: int | None, out: Path, say: Callable[[str], None]
+) -> Verdict:
+    """Learns from the first `limit` pictures of a folder in the format of evaluation (masks.py); the verdict.
+
+    Writes `out`, weights for EDGESAM_WEIGHTS, better or not. Raises DataError and WeightsError.
+    """
+    if out.suffix != ".safetensors":
+        raise DataError(f"{out}: the name must end with .safetensors")
+    weights = weights_of(settings)
+    samples = [sample for sample in islice(samples_of(dataset), limit) if sample.objects]
+    if len(samples) < 2:
+        raise DataError(f"{dataset} has {len(samples)} pictures with masks: two are the least")
+    engine = engine_of(settings, weights)
+    say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
+    examples = [example_of(engine, sample) for sample in samples]
+    outcome = tuned(model_of(weights), engine, examples, settings.edgesam_finetune_minutes, say)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_tuned(weights, outcome.decoder, out)
+    return outcome.verdict

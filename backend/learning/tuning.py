@@ -1,0 +1,70 @@
+"""From examples to a verdict: split, fine-tune, compare. The same for a job of the service and for files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from backend.learning.decoding import decoder_of
+from backend.learning.devices import cpu_has_bf16
+from backend.learning.examples import Example, example_of, split
+from backend.learning.finetune import Curve, finetune
+from backend.learning.gate import Verdict, compared
+from backend.learning.masks import samples_of
+from backend.segmentation.engines import Engine
+from backend.segmentation.model import SegmentationModel
+
+GENERAL = Path(__file__).resolve().parents[2] / "model_assets" / "general"
+"""Pictures of everyday things that come with the project: what must not be forgotten."""
+
+MOST_JUDGED = 32
+"""Validation pictures that the verdict looks at."""
+
+SHARE_OF_TRAINING = 0.8
+"""Of the minutes; the rest is for the verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """decoder: the tuned mask decoder's state. curve: see finetune.Tuned. judged: the validation pictures."""
+
+    decoder: dict[str, Tensor]
+    curve: Curve
+    verdict: Verdict
+    judged: list[Example]
+
+
+def tuned(
+    model: SegmentationModel,
+    engine: Engine,
+    examples: Sequence[Example],
+    minutes: float,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Fine-tunes `model`'s mask decoder on two or more examples, and compares. engine: encodes the general pictures.
+
+    Half of the general pictures steady the training, the other half judge it. Raises ValueError for fewer examples.
+    """
+    if len(examples) < 2:
+        raise ValueError(
+            f"{len(examples)} pictures with masks: two are the least, one to learn from and one to judge by"
+        )
+    training, validation = split(examples)
+    general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
+    learned = finetune(model, training, validation, general[::2], SHARE_OF_TRAINING * minutes, say)
+    bf16 = cpu_has_bf16()
+    old, new = decoder_of(model, bf16), decoder_of(with_decoder(model, learned.decoder), bf16)
+    verdict = compared(old, new, validation[:MOST_JUDGED], general[1::2])
+    say(verdict.reason)
+    return Outcome(learned.decoder, learned.curve, verdict, validation)
+
+
+def with_decoder(model: SegmentationModel, decoder: dict[str, Tensor]) -> SegmentationModel:
+    """A copy of the model with another mask decoder."""
+    changed = copy.deepcopy(model)
+    changed.mask_decoder.load_state_dict(decoder)
+    return changed.requires_grad_(False)
