@@ -10,8 +10,8 @@ from backend.labelstudio.configured import engine_of, weights_of
 from backend.learning.examples import example_of
 from backend.learning.gate import Verdict
 from backend.learning.masks import DataError, samples_of
-from backend.learning.networks import save_tuned
 from backend.learning.tuning import tuned
+from backend.learning.version_files import write_version
 from backend.segmentation.model import model_of
 from backend.settings import Settings
 
@@ -33,6 +33,5 @@ def finetune_files(
     say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
     examples = [example_of(engine, sample) for sample in samples]
     outcome = tuned(model_of(weights), engine, examples, settings.edgesam_finetune_minutes, say)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_tuned(weights, outcome.decoder, out)
+    write_version(weights, outcome.decoder, out)
     return outcome.verdict

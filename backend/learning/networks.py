@@ -17,6 +17,7 @@ from backend.segmentation.weights import WeightsFile
 
 ENCODER: Literal["repvit_m1"] = "repvit_m1"
 UPSAMPLE: Upsample = "bilinear"
+METADATA = {"format": "pt", "encoder": ENCODER, "upsample": UPSAMPLE}
 
 EMBEDDING_STRIDE = 16
 
@@ -64,28 +65,11 @@ def averaged(average: dict[str, Tensor], model: nn.Module, decay: float) -> None
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """The shipped form: fp16 safetensors with the published names, that say which encoder they hold. Atomic."""
-    _save({name: _half(value) for name, value in state.items()}, path, ENCODER, UPSAMPLE)
-
-
-def save_tuned(base: WeightsFile, decoder: dict[str, Tensor], path: Path) -> None:
-    """The weights of `base` with another mask decoder. In fp16, but for what that would change: the encoder stays as it
-    is to the last bit, so that embeddings that are kept stay valid. Atomic."""
-    state = read_state_dict(base.path)
-    kept = {
-        name: half if (half := _half(value)).to(value.dtype).equal(value) else value for name, value in state.items()
+    half = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu() for name, value in state.items()
     }
-    kept |= {f"mask_decoder.{name}": _half(value) for name, value in decoder.items()}
-    _save(kept, path, base.kind, base.upsample)
-
-
-def _half(value: Tensor) -> Tensor:
-    return value.half() if value.is_floating_point() else value
-
-
-def _save(state: dict[str, Tensor], path: Path, encoder: str, upsample: str) -> None:
     part = path.with_suffix(".part")
-    metadata = {"format": "pt", "encoder": encoder, "upsample": upsample}
-    save_file({name: value.contiguous().cpu() for name, value in state.items()}, part, metadata)
+    save_file(half, part, METADATA)
     part.replace(path)
 
 

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from backend.learning.networks import save_weights
+from backend.learning.version_files import write_version
+from backend.segmentation.checkpoints import encoder_hash, read_state_dict
+from backend.segmentation.engine_torch import load_torch_engine, with_decoder_of
+from backend.segmentation.model import build_model, model_of
+from backend.segmentation.weights import WeightsFile, find_weights
+
+
+def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
+    random_weights: WeightsFile, tmp_path: Path
+) -> None:
+    model = model_of(random_weights)
+    changed = {name: value + 0.25 for name, value in model.mask_decoder.state_dict().items()}
+    write_version(random_weights, changed, tmp_path / "deep" / "v.safetensors")
+    version = find_weights(str(tmp_path / "deep" / "v.safetensors"), tmp_path)
+    assert (version.kind, version.upsample) == (random_weights.kind, random_weights.upsample)
+    written = read_state_dict(version.path)
+    same = encoder_hash(model.state_dict(), random_weights.kind, random_weights.upsample)
+    assert encoder_hash(written, version.kind, version.upsample) == same
+    for name, value in changed.items():
+        assert written[f"mask_decoder.{name}"].equal(value.half().float())
+    assert with_decoder_of(load_torch_engine(random_weights, "cpu"), version, "v1").version == "v1"
+    assert [path.name for path in version.path.parent.iterdir()] == ["v.safetensors"]
+
+
+def test_half_precision_is_taken_where_it_loses_nothing(random_weights: WeightsFile, tmp_path: Path) -> None:
+    exact = tmp_path / "exact.safetensors"
+    save_weights(read_state_dict(random_weights.path), exact)
+    base = find_weights(str(exact), tmp_path)
+    write_version(base, model_of(base).mask_decoder.state_dict(), tmp_path / "v.safetensors")
+    assert (tmp_path / "v.safetensors").stat().st_size < 1.01 * exact.stat().st_size
+
+
+def test_the_other_encoder_in_single_precision_keeps_its_embeddings(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file = tmp_path / "mobile.safetensors"
+    save_file({name: value.contiguous() for name, value in build_model("tinyvit").state_dict().items()}, file)
+    base = find_weights(str(file), tmp_path)
+    write_version(base, model_of(base).mask_decoder.state_dict(), tmp_path / "v.safetensors")
+    version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
+    assert (version.kind, version.upsample) == ("tinyvit", base.upsample)
+    hashes = {encoder_hash(read_state_dict(one.path), "tinyvit", "none") for one in (base, version)}
+    assert len(hashes) == 1
+
+
+def test_a_decoder_of_another_kind_is_refused(random_weights: WeightsFile, tmp_path: Path) -> None:
+    decoder = model_of(random_weights).mask_decoder.state_dict()
+    decoder.pop("iou_token.weight")
+    with pytest.raises(KeyError, match="iou_token"):
+        write_version(random_weights, decoder, tmp_path / "v.safetensors")
+    assert not list(tmp_path.iterdir())
