@@ -12,6 +12,7 @@ import typer
 from backend import __version__
 from backend.benchmark.commands import benchmark_command
 from backend.learning.commands import learning_app
+from backend.learning.finetune_commands import finetune_app
 from backend.learning.versions_commands import versions_app
 from backend.settings import Settings, SettingsError, read_settings
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 app.add_typer(learning_app)
+app.add_typer(finetune_app)
 app.add_typer(versions_app)
 app.command("benchmark")(benchmark_command)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,32 +29,41 @@ DRAWN, ACCEPTED = 1.0, 0.5
 log = structlog.get_logger()
 
 
-def examples_of(
+@dataclass(frozen=True, slots=True)
+class AcceptedPicture:
+    """A picture with masks as an example, and where it came from: its address in the task's data, and the task."""
+
+    example: Example
+    address: str
+    task: Mapping[str, Any]
+
+
+def pictures_of(
     segmenter: Segmenter,
     engine: Engine,
     annotations: Sequence[Annotation],
     interface: Interface,
     say: Callable[[str], None],
-) -> list[Example]:
-    """An example for each picture that has masks. Of several annotations of one task the one changed last counts.
+) -> list[AcceptedPicture]:
+    """Each picture that has masks. Of several annotations of one task the one changed last counts.
 
     What cannot be had is left out, with a line in the log: an image that does not come, a mask of another size.
     """
     newest = sorted(annotations, key=lambda one: one.updated, reverse=True)
     tasks: set[int] = set()
-    examples: list[Example] = []
+    pictures: list[AcceptedPicture] = []
     for annotation in newest:
         if annotation.task in tasks:
             continue
         found = masks_of(annotation.result, interface)
         if found:
             tasks.add(annotation.task)
-        for example in _of_task(segmenter, engine, annotation, interface, found):
-            examples.append(example)
-            say(f"{len(examples)} pictures")
-            if len(examples) == MOST_PICTURES:
-                return examples
-    return examples
+        for picture in _of_task(segmenter, engine, annotation, interface, found):
+            pictures.append(picture)
+            say(f"{len(pictures)} pictures")
+            if len(pictures) == MOST_PICTURES:
+                return pictures
+    return pictures
 
 
 def _of_task(
@@ -61,7 +72,7 @@ def _of_task(
     annotation: Annotation,
     interface: Interface,
     found: dict[Picture, list[AcceptedMask]],
-) -> Iterator[Example]:
+) -> Iterator[AcceptedPicture]:
     task = {"id": annotation.task, "project": annotation.project, "data": annotation.data}
     for (to_name, item_index), masks in found.items():
         try:
@@ -82,7 +93,8 @@ def _of_task(
             )
         if fitting:
             labels, weights = label_map(fitting, frame)
-            yield Example(content, embedding.features, Frame(labels.shape[1], labels.shape[0]), labels, weights)
+            seen = Frame(labels.shape[1], labels.shape[0])
+            yield AcceptedPicture(Example(content, embedding.features, seen, labels, weights), address, task)
 
 
 def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:

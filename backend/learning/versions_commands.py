@@ -31,7 +31,7 @@ def versions_command(
     from backend.accepted.versions import current, versions_of
 
     folder = _settings().model_dir
-    table = Table("project", "version", "made", "box / 1 / 3 clicks, mIoU", "in general", "better", "serves")
+    table = Table("project", "version", "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for key in [_key(folder, project)] if project else _known(folder):
         serving = current(folder, key)
         for one in versions_of(folder, key):
@@ -73,7 +73,7 @@ def _change(version: Version, what: str) -> str:
 
 
 def _figures(figures: dict[str, Any]) -> str:
-    return " / ".join(f"{100 * value:.1f}" for value in figures.values() if isinstance(value, float))
+    return " / ".join(f"{value:.1f}" for value in figures.values() if isinstance(value, float))
 
 
 def _known(folder: Path) -> list[str]:

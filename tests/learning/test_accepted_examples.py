@@ -11,7 +11,7 @@ from backend.labelstudio.accepted_masks import AcceptedMask
 from backend.labelstudio.answering import embedding_of
 from backend.labelstudio.interface import interface_of
 from backend.learning import accepted_examples
-from backend.learning.accepted_examples import ACCEPTED, DRAWN, examples_of, label_map
+from backend.learning.accepted_examples import ACCEPTED, DRAWN, label_map, pictures_of
 from backend.segmentation.preprocess import Frame
 from tests.labelstudio.standins import DiscEngine, data_uri, loader, picture, segmenter_of
 
@@ -54,7 +54,9 @@ def made():
             self.segmenter = segmenter_of(self.engine, loader(lambda _: httpx.Response(404)))
 
         def __call__(self, *annotations):
-            return examples_of(self.segmenter, self.engine, annotations, INTERFACE, self.told.append)
+            found = pictures_of(self.segmenter, self.engine, annotations, INTERFACE, self.told.append)
+            self.places = [(one.address, one.task["id"]) for one in found]
+            return [one.example for one in found]
 
     return Made()
 
@@ -66,6 +68,7 @@ def test_an_example_of_a_picture(made):
     assert example.weights == (DRAWN, ACCEPTED)
     assert example.frame == Frame(WIDTH, HEIGHT)
     assert made.told[-1] == "1 pictures"
+    assert made.places == [(HERE, 1)]
 
 
 def test_the_embedding_is_the_one_that_serving_made(made):

@@ -11,7 +11,7 @@ runner = CliRunner()
 
 
 def figures(mean):
-    return {"box": mean + 0.1, "click1": mean - 0.1, "click3": mean}
+    return {"box": mean + 10, "click1": mean - 10, "click2": mean - 5, "click3": mean}
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +22,10 @@ def learned(tmp_path, monkeypatch):
     for key, number, promoted in ((KEY, 1, True), (KEY, 2, False), (KEY, 3, True), ("27.5", 1, True)):
         name = f"edgesam-c168a5b0-p27-v{number}"
         metrics = {
-            "project_before": figures(0.6),
-            "project_after": figures(0.7 + number / 100),
-            "general_before": figures(0.8),
-            "general_after": figures(0.79),
+            "project_before": figures(60.0),
+            "project_after": figures(70.0 + number),
+            "general_before": figures(80.0),
+            "general_after": figures(79.0),
         }
         made = f"2026-11-26T01:0{number}:00+00:00"
         record(tmp_path, Version(key, number, name, tmp_path / name, "0" * 64, "c168a5b0", promoted, metrics, made, 1))
@@ -50,8 +50,8 @@ def test_versions_of_a_project():
         "27",
         "edgesam-c168a5b0-p27-v3",
         "2026-11-26 01:03",
-        "70.0 / 50.0 / 60.0 -> 83.0 / 63.0 / 73.0",
-        "90.0 / 70.0 / 80.0 -> 89.0 / 69.0 / 79.0",
+        "70.0 / 50.0 / 55.0 / 60.0 -> 83.0 / 63.0 / 68.0 / 73.0",
+        "90.0 / 70.0 / 75.0 / 80.0 -> 89.0 / 69.0 / 74.0 / 79.0",
         "yes",
         "yes",
     ]

@@ -1,0 +1,144 @@
+"""A job: what a project's annotators have accepted becomes a version, which serves where it is better."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+import torch
+
+from backend.accepted import jobs, versions
+from backend.accepted.annotations import accepted
+from backend.accepted.jobs import Job
+from backend.accepted.versions import Version
+from backend.cores import usable_cores
+from backend.labelstudio.answering import Segmenter
+from backend.labelstudio.configured import engine_of, segmenter_of, version_engine, weights_of
+from backend.learning.accepted_examples import pictures_of
+from backend.learning.accepted_report import report_on
+from backend.learning.masks import DataError
+from backend.learning.refresh import number_of, project_of, refreshed
+from backend.learning.tuning import tuned
+from backend.learning.version_files import write_version
+from backend.learning.worker import give_way, work_off
+from backend.segmentation.checkpoints import sha256_of
+from backend.segmentation.engines import Engine
+from backend.segmentation.model import SegmentationModel, model_of
+from backend.segmentation.weights import WeightsFile, find_weights
+from backend.settings import Settings
+
+FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
+KEPT = 5
+"""Versions of a project; the one that serves is kept besides."""
+TOLD_SECONDS = 1.0
+"""Progress is written down no more often."""
+
+Say = Callable[[str], None]
+
+log = structlog.stdlib.get_logger("edgesam.learning")
+
+
+def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
+    """Does a job and says what came of it. say: told of progress, which is written down with the job too.
+
+    Raises Unanswerable, WeightsError or DataError where a person must put something right. Wherever it is cut off, what
+    served goes on serving.
+    """
+    torch.set_num_threads(max(1, usable_cores() - 1))  # clicks keep a core
+    tell = _progress(settings, job, say)
+    weights, engine = weights_of(settings), Future[Engine]()
+    segmenter = segmenter_of(settings, engine.result)
+    interface = refreshed(settings.model_dir, segmenter.images, job.project)
+    engine.set_result(engine_of(settings, weights))
+    annotations = accepted(settings.model_dir, job.project)
+    pictures = pictures_of(segmenter, engine.result(), annotations, interface, tell)
+    examples = [picture.example for picture in pictures]
+    regions = sum(len(example.weights) for example in examples)
+    found = f"{regions} masks on {len(examples)} pictures"
+    log.info("learning_from", job=job.number, project=job.project, pictures=len(examples), masks=regions)
+    if len(examples) < FEWEST_PICTURES or regions < FEWEST_REGIONS:
+        return f"{found} are too few: {FEWEST_REGIONS} on {FEWEST_PICTURES} are the least"
+    tell(found)
+    serving, start = _start(settings, weights, job.project)
+    outcome = tuned(start, engine.result(), examples, settings.edgesam_finetune_minutes, tell)
+    metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, "compared_with": serving}
+    version = _written(settings, job, weights, outcome.decoder, metrics)
+    report_on(version, serving, start, outcome, pictures, segmenter.images)
+    _settled(settings, engine.result(), version)
+    return f"{version.name}, from {found}: {outcome.verdict.reason}"
+
+
+def finetune_project(settings: Settings, number: int, say: Say) -> None:
+    """Learns from a project of Label Studio here and now, and returns when that is done.
+
+    say: told of progress and outcome. Raises Unanswerable, WeightsError or DataError.
+    """
+    give_way()
+    segmenter: Segmenter = segmenter_of(settings, lambda: engine_of(settings, weights_of(settings)))
+    project = project_of(settings.model_dir, segmenter.images, number)
+    ours = jobs.enqueue(settings.model_dir, project, "finetune --project")
+    if not work_off(settings.model_dir, lambda job: run_job(settings, job, say)):
+        say(f"another process is learning: it will do job {ours.number}, of project {number}, too")
+        return
+    [ended] = [job for job in jobs.jobs(settings.model_dir, project) if job.number == ours.number]
+    if ended.state == "failed":
+        raise DataError(ended.told)
+    say(ended.told)
+
+
+def _start(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, SegmentationModel]:
+    """What learns on, and its name: the version that serves the project, or the base where none of it does."""
+    serving = versions.current(settings.model_dir, project)
+    if serving is None or serving.base != weights.sha256[:8]:
+        return f"{weights.name}-{weights.sha256[:8]}", model_of(weights)
+    return serving.name, model_of(find_weights(str(serving.file), settings.model_dir))
+
+
+def _written(
+    settings: Settings, job: Job, weights: WeightsFile, decoder: dict[str, torch.Tensor], metrics: dict[str, Any]
+) -> Version:
+    """The version with its file in its place; nobody knows of it yet."""
+    number, base = versions.next_number(settings.model_dir, job.project), weights.sha256[:8]
+    name = f"edgesam-{base}-p{number_of(job.project)}-v{number}"
+    file = settings.model_dir / versions.FOLDER / job.project / f"{name}.safetensors"
+    write_version(weights, decoder, file)
+    return Version(
+        project=job.project,
+        number=number,
+        name=name,
+        file=file,
+        sha256=sha256_of(file),
+        base=base,
+        promoted=metrics["promoted"],
+        metrics=metrics,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        job=job.number,
+    )
+
+
+def _settled(settings: Settings, base: Engine, version: Version) -> None:
+    """Keep the version and, where it was promoted, let it serve; one that does not load is neither kept nor chosen."""
+    version_engine(base, version)
+    versions.record(settings.model_dir, version)
+    if version.promoted:
+        versions.choose(settings.model_dir, version.project, version.name)
+    versions.prune(settings.model_dir, version.project, KEPT)
+    log.info("learned", version=version.name, promoted=version.promoted, reason=version.metrics["reason"])
+
+
+def _progress(settings: Settings, job: Job, say: Say) -> Say:
+    told = -TOLD_SECONDS
+
+    def tell(text: str) -> None:
+        nonlocal told
+        say(text)
+        if time.monotonic() - told >= TOLD_SECONDS:
+            told = time.monotonic()
+            jobs.tell(settings.model_dir, job.number, text)
+
+    return tell
