@@ -39,7 +39,7 @@ AVERAGE_DECAY = 0.98
 OBJECTS = 6
 """Objects of one picture to a step."""
 BOX_SHARE = 0.4
-GENERAL_SHARE = 0.25
+GENERAL_SHARE = 0.4
 """Steps that keep the decoder where it was on general pictures."""
 CHECKS = 8
 """How often the averaged decoder is judged; the best one counts."""
@@ -152,7 +152,7 @@ def _stay(base: Decode, decode: Decode, example: Example, random: np.random.Gene
     before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE)
     with torch.no_grad():
         wanted = answered(base, embedding, asking, before, has_before=False)
-        corrected = random.random() < 0.5
+        corrected = random.random() < 1 / 3
         if corrected:
             before = wanted[:, SINGLE_MASK : SINGLE_MASK + 1]
             for one, mask, asked in zip(truth, (before[:, 0] > 0).numpy(), asking, strict=True):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 
-from backend.learning.networks import save_weights
+from backend.learning.networks import METADATA
 from backend.segmentation.model import build_model
 from backend.segmentation.weights import WeightsFile, find_weights
 
@@ -79,5 +80,7 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> WeightsFile:
     """An EdgeSAM that has learned nothing."""
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(build_model("repvit_m1").state_dict(), file)
+    save_file(
+        {name: value.contiguous() for name, value in build_model("repvit_m1").state_dict().items()}, file, METADATA
+    )
     return find_weights(str(file), file.parent)
