@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.learning.examples import Example, example_of, split
+from backend.learning.masks import Sample, samples_of
+from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.weights import WeightsFile
+
+
+def named(key: str) -> Example:
+    return Example(key, np.zeros((1, 1, 1), np.float16), Frame(1, 1), np.zeros((1, 1), np.int16), ())
+
+
+def keys(examples: list[Example]) -> set[str]:
+    return {example.key for example in examples}
+
+
+def test_a_quarter_judges_and_nothing_is_on_both_sides() -> None:
+    everything = [named(str(number)) for number in range(400)]
+    training, validation = split(everything)
+    assert 70 < len(validation) < 130
+    assert not keys(training) & keys(validation)
+    assert keys(training) | keys(validation) == keys(everything)
+
+
+def test_pictures_stay_on_their_side_while_the_project_grows() -> None:
+    few, more = ([named(str(number)) for number in range(count)] for count in (60, 90))
+    for before, after in zip(split(few), split(list(reversed(more))), strict=True):
+        assert keys(before) <= keys(after)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_each_side_has_at_least_one(count: int) -> None:
+    for start in range(30):
+        training, validation = split([named(str(start + number)) for number in range(count)])
+        assert training
+        assert validation
+
+
+def test_a_picture_of_a_file_has_its_masks_numbered_from_one(masks: Path, random_weights: WeightsFile) -> None:
+    sample = samples_of(masks / "discs")[0]
+    found = Sample(sample.source, sample.image, sample.mask, (2, 7))  # 7 is not in the label map, 1 is not asked for
+    example = example_of(load_torch_engine(random_weights, "cpu"), found)
+    assert example.key == hashlib.sha256(sample.image.read_bytes()).hexdigest()
+    assert (example.features.shape, example.features.dtype) == ((256, 64, 64), np.float16)
+    assert example.weights == (1.0,)
+    assert np.array_equal(example.labels == 1, sample.labels() == 2)
+    assert np.array_equal(example.labels == 0, sample.labels() != 2)
+
+
+def test_a_large_label_map_is_no_larger_than_the_canvas(tmp_path: Path, random_weights: WeightsFile) -> None:
+    labels = np.zeros((600, 2048), np.uint8)
+    labels[100:300, 1000:1500] = 1
+    Image.fromarray(labels).save(tmp_path / "m.png")
+    Image.fromarray(np.zeros((600, 2048, 3), np.uint8)).save(tmp_path / "i.png")
+    engine = load_torch_engine(random_weights, "cpu")
+    example = example_of(engine, Sample("s", tmp_path / "i.png", tmp_path / "m.png", (1,)))
+    assert example.labels.shape == (300, 1024)
+    assert example.frame.scaled == Frame(2048, 600).scaled
+    assert (example.labels[50:150, 500:750] == 1).all()
+    assert np.count_nonzero(example.labels) == 100 * 250

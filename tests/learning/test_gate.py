@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from backend.learning.decoding import decoder_of
+from backend.learning.examples import Example
+from backend.learning.gate import TorchDecoder, compared, judged, overall
+from backend.learning.prompting import Decode
+from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.model import model_of
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.weights import WeightsFile
+
+SIDE = 64
+
+
+def example(key: str, share: float) -> Example:
+    """A picture of one object: this share of it, from the top. Its embedding says how much a good decoder answers."""
+    labels = np.zeros((SIDE, SIDE), np.int16)
+    labels[: round(SIDE * share)] = 1
+    return Example(key, np.full((256, 64, 64), share, np.float16), Frame(SIDE, SIDE), labels, (1.0,))
+
+
+def answering(error: float) -> Decode:
+    """A decoder that finds the object up to `error` of the picture below its true end, whatever it is asked."""
+
+    def decode(embedding: Tensor, _c: Tensor, labels: Tensor, _l: Tensor, _h: Tensor) -> tuple[Tensor, Tensor]:
+        rows = round(256 * (float(embedding.flatten()[0]) + error))
+        logits = torch.full((len(labels), 4, 256, 256), -9.0)
+        logits[:, :, :rows] = 9.0
+        return logits, torch.ones(len(labels), 4)
+
+    return decode
+
+
+VALIDATION = [example("a", 0.5), example("b", 0.25)]
+GENERAL = [example("c", 0.25)]
+
+
+def test_a_decoder_that_is_right_gets_full_marks() -> None:
+    assert judged(answering(0.0), VALIDATION) == {"box": 100, "click1": 100, "click2": 100, "click3": 100}
+
+
+def test_a_decoder_that_is_wrong_gets_the_mean_over_pictures() -> None:
+    figures = judged(answering(0.25), VALIDATION)
+    assert figures["click1"] == pytest.approx(
+        100 * (0.5 / 0.75 + 0.25 / 0.5) / 2, abs=1.5
+    )  # rows are half a pixel soft
+    assert overall(figures) == pytest.approx((figures["box"] + figures["click1"] + figures["click3"]) / 3)
+
+
+def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
+    verdict = compared(answering(0.25), answering(0.0), VALIDATION, GENERAL)
+    assert verdict.promoted
+    assert verdict.reason.startswith("promoted: +4")
+    assert verdict.project_after["box"] == 100
+
+
+def test_no_better_is_not_promoted() -> None:
+    verdict = compared(answering(0.25), answering(0.25), VALIDATION, GENERAL)
+    assert not verdict.promoted
+    assert "may be noise" in verdict.reason
+
+
+def test_better_on_the_project_but_worse_in_general_is_not_promoted() -> None:
+    general = 0.125
+
+    def forgetful(embedding: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
+        return answering(0.5 if float(embedding.flatten()[0]) == general else 0.0)(embedding, *rest)
+
+    verdict = compared(answering(0.25), forgetful, VALIDATION, [example("d", general)])
+    assert not verdict.promoted
+    assert "lost in general" in verdict.reason
+    assert verdict.project_after["box"] > verdict.project_before["box"]
+    assert verdict.general_after["box"] < verdict.general_before["box"]
+
+
+def test_the_decoder_under_training_answers_as_the_engine_that_serves(random_weights: WeightsFile) -> None:
+    model = model_of(random_weights)
+    served, trained = load_torch_engine(random_weights, "cpu"), TorchDecoder(decoder_of(model, bf16=False))
+    random = np.random.default_rng(0)
+    embedding = random.normal(size=(256, 64, 64)).astype(np.float32)
+    prompt = np.array([[[300.0, 200.0], [0.0, 0.0]]], np.float32), np.array([[1, -1]])
+    first, _ = served.decode(embedding, *prompt, None)
+    np.testing.assert_allclose(trained.decode(embedding, *prompt, None)[0], first, atol=2e-3)
+    again, _ = served.decode(embedding, *prompt, first[:, :1])
+    np.testing.assert_allclose(trained.decode(embedding, *prompt, first[:, :1])[0], again, atol=2e-3)
