@@ -36,8 +36,8 @@ from backend.segmentation.selection import SINGLE_MASK
 RATE = 3e-4
 CLIP = 1.0
 AVERAGE_DECAY = 0.98
-OBJECTS = 6
-"""Objects of one picture to a step."""
+OBJECTS, OBJECTS_EACH = 8, 3
+"""Objects to a step, and at most of one picture: several pictures steady a step."""
 BOX_SHARE = 0.4
 GENERAL_SHARE = 0.4
 """Steps that keep the decoder where it was on general pictures."""
@@ -83,7 +83,6 @@ def finetune(
     bf16 = cpu_has_bf16()
     base, decode = decoder_of(model, bf16), decoder_of(student, bf16)
     optimizer = optimizer_for([(student.mask_decoder, 1.0)])
-    shares = np.sqrt([len(example.weights) for example in training])
     checked = sorted(validation, key=lambda example: example.key)[:CHECKED_PICTURES]
 
     average: dict[str, Tensor] = {}
@@ -118,56 +117,66 @@ def finetune(
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         if general and random.random() < GENERAL_SHARE:
-            _stay(base, decode, general[int(random.integers(len(general)))], random)
+            _stay(base, decode, *drawn(general, random), random)
         else:
-            chosen = training[int(random.choice(len(training), p=shares / shares.sum()))]
-            losses += _learn(decode, chosen, random)
+            losses += _learn(decode, *drawn(training, random), random)
         torch.nn.utils.clip_grad_norm_(student.mask_decoder.parameters(), CLIP)
         optimizer.step()
         steps += 1
         averaged(average, student.mask_decoder, min(AVERAGE_DECAY, (1 + steps) / (10 + steps)))
 
 
-def _learn(decode: Decode, example: Example, random: np.random.Generator) -> list[float]:
-    """One picture's objects are prompted for, and the gradients of one round made."""
-    truth = chosen_objects(example, random)
+def _learn(decode: Decode, embeddings: Tensor, truth: Masks, random: np.random.Generator) -> list[float]:
+    """Objects are prompted for, and the gradients of one round made."""
     losses: list[float] = []
 
     def learn(loss: Tensor) -> None:
         losses.append(loss.item())
         backward(loss)
 
-    if len(truth):
-        prompt_rounds(decode, _embedding(example), truth, random, BOX_SHARE, learn)
+    prompt_rounds(decode, embeddings, truth, random, BOX_SHARE, learn)
     return losses
 
 
-def _stay(base: Decode, decode: Decode, example: Example, random: np.random.Generator) -> None:
+def _stay(base: Decode, decode: Decode, embeddings: Tensor, truth: Masks, random: np.random.Generator) -> None:
     """The gradients of answering as the base does, to a first prompt or to one correction."""
-    truth = chosen_objects(example, random)
-    if not len(truth):
-        return
-    embedding = _embedding(example)
     asking = begun(truth, random, BOX_SHARE)
-    before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE)
+    before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE, device=embeddings.device)
     with torch.no_grad():
-        wanted = answered(base, embedding, asking, before, has_before=False)
-        corrected = random.random() < 1 / 3
+        wanted = answered(base, embeddings, asking, before, has_before=False)
+        corrected = random.random() < 0.5
         if corrected:
             before = wanted[:, SINGLE_MASK : SINGLE_MASK + 1]
-            for one, mask, asked in zip(truth, (before[:, 0] > 0).numpy(), asking, strict=True):
+            for one, mask, asked in zip(truth, (before[:, 0] > 0).cpu().numpy(), asking, strict=True):
                 asked.clicks.append(next_click(one, mask, random) or first_click(one, random))
-            wanted = answered(base, embedding, asking, before, has_before=True)
-    made = answered(decode, embedding, asking, before, has_before=corrected)
+            wanted = answered(base, embeddings, asking, before, has_before=True)
+    made = answered(decode, embeddings, asking, before, has_before=corrected)
     backward(mask_loss(made, wanted.sigmoid()).mean())
 
 
-def chosen_objects(example: Example, random: np.random.Generator) -> Masks:
+def drawn(examples: Sequence[Example], random: np.random.Generator) -> tuple[Tensor, Masks]:
+    """Objects of some pictures: each one's embedding, N x 256 x 64 x 64, and mask, N x 256 x 256; at most OBJECTS.
+
+    Pictures with many objects come more often, but not as often as they have objects.
+    """
+    shares = np.sqrt([len(example.weights) for example in examples])
+    embeddings: list[Tensor] = []
+    truths: list[Masks] = []
+    for chosen in random.choice(len(examples), 2 * OBJECTS, p=shares / shares.sum()):
+        truth = chosen_objects(examples[chosen], random, min(OBJECTS_EACH, OBJECTS - len(embeddings)))
+        embeddings += [torch.from_numpy(examples[chosen].features.astype(np.float32))] * len(truth)
+        truths.append(truth)
+        if len(embeddings) == OBJECTS:
+            break
+    return torch.stack(embeddings), np.concatenate(truths)
+
+
+def chosen_objects(example: Example, random: np.random.Generator, most: int) -> Masks:
     """Some objects of a picture, those that count more the more often: bool N x 256 x 256, N may be 0."""
     cells = low_res_labels(example)
     areas = np.bincount(cells.ravel(), minlength=len(example.weights) + 1)[1:]
     shares = np.where(areas >= SMALLEST, example.weights, 0.0)
-    number = min(OBJECTS, int(np.count_nonzero(shares)))
+    number = min(most, int(np.count_nonzero(shares)))
     if not number:
         return np.zeros((0, LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
     numbers = 1 + random.choice(len(shares), number, replace=False, p=shares / shares.sum())
@@ -180,10 +189,6 @@ def low_res_labels(example: Example) -> NDArray[np.int16]:
     cells = np.zeros((LOW_RES_SIDE, LOW_RES_SIDE), np.int16)
     cells[:height, :width] = cv2.resize(example.labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return cells
-
-
-def _embedding(example: Example) -> Tensor:
-    return torch.from_numpy(example.features.astype(np.float32))[None]
 
 
 def _state(student: SegmentationModel) -> dict[str, Tensor]:

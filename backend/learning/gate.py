@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from backend.learning.clicks import Region, iou, tight_box
 from backend.learning.evaluate import clicked
@@ -18,6 +17,7 @@ from backend.learning.masks import spread
 from backend.learning.prompting import Decode
 from backend.segmentation.engines import Floats
 from backend.segmentation.predictor import Embedding, decode
+from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.prompts import Prompt
 
 Figures = dict[str, float]
@@ -47,11 +47,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class TorchDecoder:
-    """A decoder under training as an engine that only decodes: the predictor then asks it as it asks in the product."""
+    """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks in the
+    product. Each click replays those before it, so answers are remembered."""
 
     answer: Decode
     identity: str = "training"
     version: str = "training"
+    known: dict[tuple[bytes, ...], tuple[Floats, Floats]] = field(default_factory=dict)
 
     def encode(self, _canvas: Floats) -> Floats:
         raise NotImplementedError("embeddings are known")
@@ -60,35 +62,40 @@ class TorchDecoder:
         self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> tuple[Floats, Floats]:
         """As Engine.decode."""
-        before = np.zeros((len(labels), 1, 256, 256), np.float32) if low_res is None else low_res
-        tensors: list[Tensor] = [torch.from_numpy(one) for one in (embedding[None], coordinates, labels, before)]
-        with torch.inference_mode():
-            logits, ious = self.answer(
-                tensors[0], tensors[1], tensors[2], tensors[3], torch.tensor([float(low_res is not None)])
-            )
-        return logits.float().numpy(), ious.float().numpy()
+        asked = coordinates.tobytes(), labels.tobytes(), b"" if low_res is None else low_res.tobytes()
+        if asked not in self.known:
+            before = np.zeros((len(labels), 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
+            image, places, named, last = map(torch.from_numpy, (embedding[None], coordinates, labels, before))
+            with torch.inference_mode():
+                logits, ious = self.answer(image, places, named, last, torch.tensor([float(low_res is not None)]))
+            self.known[asked] = logits.float().numpy(), ious.float().numpy()
+        return self.known[asked]
 
 
 def judged(answer: Decode, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
     """Boxes and clicks on at most `each` objects of each picture, at the label map's size; means over pictures."""
-    engine = TorchDecoder(answer)
-    by_picture: list[Figures] = []
-    for example in examples:
-        embedding = Embedding(example.features, example.frame)
+    by_picture = [_means(rows) for example in examples if (rows := _objects_figures(answer, example, each))]
+    return {name: round(100 * value, 2) for name, value in _means(by_picture).items()}
 
-        def ask(prompt: Prompt, embedding: Embedding = embedding) -> Region:
-            return decode(engine, embedding, [prompt])[0].pixels
 
-        rows = []
-        for number in spread(tuple(range(1, len(example.weights) + 1)), each):
-            truth = example.labels == number
-            if truth.any():
-                trail = clicked(ask, truth, 3)
-                trail += trail[-1:] * (3 - len(trail))
-                rows.append(dict(zip(NAMES, [iou(truth, ask(Prompt(box=tight_box(truth)))), *trail], strict=True)))
-        if rows:
-            by_picture.append({name: fmean(row[name] for row in rows) for name in NAMES})
-    return {name: round(100 * fmean(one[name] for one in by_picture), 2) for name in NAMES}
+def _objects_figures(answer: Decode, example: Example, each: int) -> list[Figures]:
+    engine, embedding = TorchDecoder(answer), Embedding(example.features, example.frame)
+
+    def ask(prompt: Prompt) -> Region:
+        return decode(engine, embedding, [prompt])[0].pixels
+
+    rows: list[Figures] = []
+    for number in spread(tuple(range(1, len(example.weights) + 1)), each):
+        truth = example.labels == number
+        if truth.any():
+            trail = clicked(ask, truth, 3)
+            trail += trail[-1:] * (3 - len(trail))
+            rows.append(dict(zip(NAMES, [iou(truth, ask(Prompt(box=tight_box(truth)))), *trail], strict=True)))
+    return rows
+
+
+def _means(rows: Sequence[Figures]) -> Figures:
+    return {name: fmean(row[name] for row in rows) for name in NAMES}
 
 
 def overall(figures: Figures) -> float:
