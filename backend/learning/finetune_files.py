@@ -7,13 +7,19 @@ from itertools import islice
 from pathlib import Path
 
 from backend.labelstudio.configured import engine_of, weights_of
+from backend.learning.decoding import decoder_of
+from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import example_of
 from backend.learning.gate import Verdict
 from backend.learning.masks import DataError, samples_of
-from backend.learning.tuning import tuned
+from backend.learning.tuning import tuned, with_decoder
 from backend.learning.version_files import write_version
+from backend.learning.version_report import case_of, version_report
 from backend.segmentation.model import model_of
 from backend.settings import Settings
+
+SHOWN = 12
+"""Validation pictures from which the page chooses those that changed most."""
 
 
 def finetune_files(
@@ -21,7 +27,8 @@ def finetune_files(
 ) -> Verdict:
     """Learns from the first `limit` pictures of a folder in the format of evaluation (masks.py); the verdict.
 
-    Writes `out`, weights for EDGESAM_WEIGHTS, better or not. Raises DataError and WeightsError.
+    Writes `out`, weights for EDGESAM_WEIGHTS, better or not, and a page about them beside it. Raises DataError and
+    WeightsError.
     """
     if out.suffix != ".safetensors":
         raise DataError(f"{out}: the name must end with .safetensors")
@@ -31,7 +38,13 @@ def finetune_files(
         raise DataError(f"{dataset} has {len(samples)} pictures with masks: two are the least")
     engine = engine_of(settings, weights)
     say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
-    examples = [example_of(engine, sample) for sample in samples]
-    outcome = tuned(model_of(weights), engine, examples, settings.edgesam_finetune_minutes, say)
+    came_from = {example.key: (example, sample) for sample in samples for example in [example_of(engine, sample)]}
+    model = model_of(weights)
+    outcome = tuned(
+        model, engine, [example for example, _ in came_from.values()], settings.edgesam_finetune_minutes, say
+    )
     write_version(weights, outcome.decoder, out)
+    old, new = (decoder_of(one, cpu_has_bf16()) for one in (model, with_decoder(model, outcome.decoder)))
+    cases = [case_of(example, came_from[example.key][1].pixels(), old, new) for example in outcome.judged[:SHOWN]]
+    version_report(out.with_suffix(".html"), out.stem, weights.name, outcome.curve, outcome.verdict, cases)
     return outcome.verdict

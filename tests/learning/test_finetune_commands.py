@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.__main__ import app
+from backend.learning import finetune as finetuning
+from backend.learning import tuning
+from backend.learning.masks import samples_of
+from backend.segmentation.checkpoints import encoder_hash, read_state_dict
+from backend.segmentation.weights import WeightsFile, find_weights
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, masks: Path, tmp_path: Path) -> None:
+    """Torch, two looks, three pictures that must not be forgotten."""
+    monkeypatch.setenv("EDGESAM_ENGINE", "torch")
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setattr(finetuning, "CHECKS", 1)
+    monkeypatch.setattr(tuning, "samples_of", lambda _: samples_of(masks / "discs")[2:])
+
+
+def test_a_folder_becomes_weights_that_serve_and_a_page(
+    masks: Path, random_weights: WeightsFile, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "tuned.safetensors"
+    called = ["finetune", "--dataset", str(masks / "discs"), "--limit", "2", "--out", str(out)]
+    done = runner.invoke(app, [*called, "--weights", str(random_weights.path), "--minutes", "0.01"])
+    assert done.exit_code == 0, done.output
+    assert "2 pictures, 4 masks" in done.output
+    assert "in general, after" in done.output
+    assert "promoted" in out.with_suffix(".html").read_text()
+    hashes = {
+        encoder_hash(read_state_dict(one.path), one.kind, one.upsample)
+        for one in (random_weights, find_weights(str(out), tmp_path))
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "say what to learn from"),
+        (["--dataset", "x"], "say what to learn from"),
+        (["--project", "1", "--dataset", "x", "--out", "y.safetensors"], "say what to learn from"),
+    ],
+)
+def test_what_to_learn_from_is_one_thing(words: list[str], said: str) -> None:
+    done = runner.invoke(app, ["finetune", *words])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_what_is_wrong_is_one_sentence(masks: Path, random_weights: WeightsFile, tmp_path: Path) -> None:
+    weights = ["--weights", str(random_weights.path)]
+    for words, said in (
+        (["--dataset", str(tmp_path), "--out", "y.safetensors"], "cannot be used"),
+        (["--dataset", str(masks / "discs"), "--out", "y.pth"], "must end with .safetensors"),
+    ):
+        done = runner.invoke(app, ["finetune", *words, *weights])
+        assert done.exit_code == 1
+        assert said in done.output
+        assert "Traceback" not in done.output
