@@ -76,7 +76,7 @@ def _decoder_in(graphs: Path, core: ov.Core, precision: str) -> _Decoder:
     return _Decoder(
         heads=_compiled(core, graphs / HEADS, precision),
         first=_compiled(core, _with_slots(core.read_model(graphs / FIRST), FIRST_SLOTS), "f32"),
-        transformer=core.read_model(graphs / TRANSFORMER),
+        transformer=graphs / TRANSFORMER,
         core=core,
     )
 
@@ -134,14 +134,15 @@ class _Decoder:
 
     heads: ov.InferRequest
     first: ov.InferRequest
-    transformer: ov.Model
+    transformer: Path
     core: ov.Core
     compiled: dict[int, ov.InferRequest] = field(default_factory=dict)
 
     def transformer_of(self, slots: int) -> ov.InferRequest:
         """The transformer with this many token slots, compiled where it is asked for the first time."""
         if slots not in self.compiled:
-            self.compiled[slots] = _compiled(self.core, _with_slots(self.transformer.clone(), slots), "f32")
+            graph = self.core.read_model(self.transformer)  # not kept: 17 MiB that are hardly ever read again
+            self.compiled[slots] = _compiled(self.core, _with_slots(graph, slots), "f32")
         return self.compiled[slots]
 
 
