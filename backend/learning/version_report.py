@@ -125,16 +125,17 @@ def _drawn(curve: Sequence[Mapping[str, float]]) -> str:
         across, up = minutes / end * (WIDTH - 3 * EDGE), (value - low) / (high - low) * (HEIGHT - 2 * EDGE)
         return f"{EDGE + across:.1f},{HEIGHT - EDGE - up:.1f}"
 
-    lines = []
-    for name in NAMES:
+    lines, lowest = [], 0.0
+    for name in sorted(NAMES, key=lambda name: -curve[-1][name]):
         places = [place(row["minutes"], row[name]) for row in curve]
-        x, y = places[-1].split(",")
+        x, y = map(float, places[-1].split(","))
+        lowest = max(y + 4, lowest + 14)  # names of lines that end together stand below each other
         lines.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        lines.append(f'<text x="{float(x) + 6}" y="{float(y) + 4}" fill="{COLOURS[name]}">{TITLES[name]}</text>')
+        lines.append(f'<text x="{x + 6}" y="{lowest:.1f}" fill="{COLOURS[name]}">{TITLES[name]}</text>')
     for value in (low, high):
-        x, y = place(0, value).split(",")
+        x, y = map(float, place(0, value).split(","))
         lines.append(f'<line x1="{x}" y1="{y}" x2="{WIDTH - 2 * EDGE}" y2="{y}" stroke="#ccc"/>')
-        lines.append(f'<text x="4" y="{float(y) + 4}">{value:.0f} %</text>')
+        lines.append(f'<text x="4" y="{y + 4}">{value:.0f} %</text>')
     lines.append(f'<text x="{WIDTH - 3 * EDGE}" y="{HEIGHT - 12}">{end:.1f} minutes</text>')
     return f'<svg width="{WIDTH}" height="{HEIGHT}" font-size="12">{"".join(lines)}</svg>'
 
