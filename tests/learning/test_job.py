@@ -1,0 +1,145 @@
+"""A job from end to end, but for the training itself, which is told beforehand."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.accepted import jobs, versions
+from backend.accepted.annotations import Annotation, accept
+from backend.labelstudio import rle
+from backend.labelstudio.connections import remember
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.learning import job as learning
+from backend.learning.gate import NAMES, Verdict
+from backend.learning.tuning import Outcome
+from backend.segmentation.checkpoints import read_state_dict
+from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.weights import WeightsError
+from backend.settings import Settings
+
+KEY = "27.1795354711"
+CONFIG = (
+    '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">'
+    '<Label value="Cell"/></BrushLabels></View>'
+)
+BIAS = "output_hypernetworks_mlps.0.layers.2.bias"
+
+
+def picture(seed):
+    pixels = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def annotation(number, masks):
+    result = []
+    for index in range(masks):
+        mask = np.zeros((24, 32), bool)
+        mask[4:12, 6 * index : 6 * index + 5] = True
+        value = {"format": "rle", "rle": rle.encode(mask), "brushlabels": ["Cell"]}
+        about = {"id": f"r{index}", "type": "brushlabels", "from_name": "brush", "to_name": "image"}
+        result.append(about | {"original_width": 32, "original_height": 24, "value": value})
+    return Annotation(KEY, number, number, {"image": picture(number)}, result, "2026-11-22T13:38:42.747451Z")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory, random_weights):
+    """Two pictures with four masks each are accepted; webhooks told it, /setup how they are labelled."""
+    folder = tmp_path_factory.mktemp("learning")
+    accept(folder, [annotation(1, 4), annotation(2, 4)])
+    remember(folder, KEY, "http://127.0.0.1:1", "", CONFIG)
+    return Settings(model_dir=folder, edgesam_weights=str(random_weights.path), edgesam_engine="torch")
+
+
+@pytest.fixture(scope="module")
+def engine(random_weights):
+    """Loaded once: it takes seconds."""
+    return load_torch_engine(random_weights, "cpu")
+
+
+@pytest.fixture
+def training(monkeypatch, engine):
+    """Stands for the training: .promoted is the verdict to come, .seen what it was given, .makes what it gives."""
+
+    class Training:
+        promoted = True
+        seen = None
+        step = 1.0
+
+        def __call__(self, model, engine, examples, minutes, say):
+            self.seen = model, examples, minutes
+            say("learning")
+            decoder = {name: value.clone() for name, value in model.mask_decoder.state_dict().items()}
+            decoder[BIAS] += self.step
+            figures = dict.fromkeys(NAMES, 50.0)
+            verdict = Verdict(self.promoted, "as told", figures, figures, figures, figures)
+            return Outcome(decoder, [{"minutes": 0.0, **figures}], verdict, examples[:1])
+
+    training = Training()
+    monkeypatch.setattr(learning, "tuned", training)
+    monkeypatch.setattr(learning, "engine_of", lambda _settings, _weights: engine)
+    return training
+
+
+def run(settings, project=KEY):
+    jobs.enqueue(settings.model_dir, project, "because")
+    job = jobs.claim(settings.model_dir)
+    told = learning.run_job(settings, job)
+    jobs.finish(settings.model_dir, job.number, told)
+    return told
+
+
+def test_a_better_version_serves_and_the_next_one_starts_from_it(settings, training, random_weights):
+    folder, base = settings.model_dir, random_weights.sha256[:8]
+    assert run(settings) == f"edgesam-{base}-p27-v1, from 8 masks on 2 pictures: as told"
+    first = versions.current(folder, KEY)
+    assert first.name == f"edgesam-{base}-p27-v1"
+    assert first.file == folder / "versions" / KEY / f"{first.name}.safetensors"
+    assert first.metrics["compared_with"] == f"random-{base}"
+    assert (first.metrics["pictures"], first.metrics["masks"]) == (2, 8)
+    page = first.file.with_suffix(".html").read_text()
+    assert "data:image/jpeg;base64," in page
+    before = read_state_dict(random_weights.path)[f"mask_decoder.{BIAS}"]
+    assert read_state_dict(first.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=1e-3)
+    assert training.seen[2] == settings.edgesam_finetune_minutes
+
+    training.promoted = False
+    run(settings)
+    assert versions.current(folder, KEY) == first
+    second = versions.versions_of(folder, KEY)[0]
+    assert (second.number, second.promoted) == (2, False)
+    assert second.metrics["compared_with"] == first.name
+    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 2, atol=1e-3)
+
+
+def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):
+    before = versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)
+
+    def torn(_base, _decoder, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half a file")
+
+    monkeypatch.setattr(learning, "write_version", torn)
+    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+        run(settings)
+    assert (versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)) == before
+
+
+def test_too_few_masks_are_not_learned_from(settings, training):
+    accept(settings.model_dir, [Annotation("5.5", 1, 1, {"image": picture(1)}, [], "2026-11-22")])
+    remember(settings.model_dir, "5.5", "http://127.0.0.1:1", "", CONFIG)
+    assert run(settings, "5.5") == "0 masks on 0 pictures are too few: 8 on 2 are the least"
+    assert training.seen is None
+
+
+def test_a_project_that_is_run_here_and_now(settings, training):
+    said = []
+    learning.finetune_project(settings, 27, said.append)
+    assert said[0] == "1 pictures"
+    assert said[-1].endswith("as told")
+    with pytest.raises(Unanswerable, match="no project 3 is known"):
+        learning.finetune_project(settings, 3, said.append)

@@ -1,0 +1,156 @@
+"""What annotators accept in Label Studio is learned: Start Training, a new version, better masks, and back again."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from backend.accepted import jobs
+from backend.labelstudio import rle
+from backend.settings import OWN_WEIGHTS
+from demo.label_studio import call
+from demo.project import INTERFACE, ask, connect, new_project, tasks, upload
+from demo.services import patiently
+from demo.serving import REPOSITORY, backend
+from tests.system.conftest import eventually, free_port
+from tests.system.masks import iou, mask_of
+from tests.system.prompts import click
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+WIDTH, HEIGHT = SIZE = 512, 384
+LABELLED, NEW = 12, 4
+MINUTES = "1"
+PATIENCE_SECONDS = 600
+"""A job gives way to all else that runs on the machine."""
+
+
+def cells(seed):
+    """A picture of four cells, and their masks: pale bodies, of which a click on the dark nucleus means the whole."""
+    random = np.random.default_rng(seed)
+    picture = random.normal(150, 12, (HEIGHT, WIDTH, 3))
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    masks = []
+    for column, row in ((1, 1), (3, 1), (1, 3), (3, 3)):
+        centre_x, centre_y = column * WIDTH / 4 + random.uniform(-30, 30), row * HEIGHT / 4 + random.uniform(-20, 20)
+        radius, stretch = random.uniform(55, 75), random.uniform(0.8, 1.2)
+        cell = np.hypot((x - centre_x) * stretch, (y - centre_y) / stretch) < radius
+        nucleus = np.hypot(x - centre_x, y - centre_y) < radius * random.uniform(0.4, 0.55)
+        picture[cell] = picture[cell] * 0.3 + np.array([172, 150, 160]) * 0.7
+        picture[nucleus] = random.normal((80, 60, 120), 8, (int(nucleus.sum()), 3))
+        masks.append((cell, (100 * centre_x / WIDTH, 100 * centre_y / HEIGHT)))
+    image = Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+    return image.filter(ImageFilter.GaussianBlur(1.2)), masks
+
+
+@pytest.fixture(scope="module")
+def folder(graphs_folder, tmp_path_factory):
+    """The backend's MODEL_DIR; its graphs are made already."""
+    folder = tmp_path_factory.mktemp("learning")
+    graphs_folder.mkdir(parents=True, exist_ok=True)
+    (folder / "openvino").symlink_to(graphs_folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variables(studio, token, folder):
+    return {
+        "LABEL_STUDIO_URL": studio.address,
+        "LABEL_STUDIO_API_KEY": token,
+        "MODEL_DIR": str(folder),
+        "EDGESAM_WEIGHTS": str(OWN_WEIGHTS),
+        "EDGESAM_FINETUNE_MINUTES": MINUTES,
+        "EDGESAM_FINETUNE_EVERY": "0",
+    }
+
+
+@pytest.fixture
+def learning(variables, folder):
+    """The service of a backend that learns."""
+    with backend(free_port(), variables, folder / "backend.log") as service:
+        yield service
+
+
+def test_what_was_accepted_is_learned_and_can_be_taken_back(api, learning, variables, folder, tmp_path):
+    drawn = {f"cells-{number}.jpg": cells(number) for number in range(LABELLED + NEW)}
+    for name, (image, _) in drawn.items():
+        image.save(tmp_path / name, quality=92)
+    project = new_project(api, "Cells", INTERFACE.read_text())
+    upload(api, project, sorted(tmp_path.glob("*.jpg")))
+    numbers = tasks(api, project)
+    connected = connect(api, project, learning.address)
+    base = named(api, project)
+    new = list(drawn)[LABELLED:]
+
+    def asked():
+        """The masks of one click on each cell of the new pictures, and how good they are on average."""
+        masks, quality = [], []
+        for name in new:
+            for true, place in drawn[name][1]:
+                answer = ask(api, connected, numbers[name], [click(SIZE, *place)])
+                [region] = answer["data"]["result"]
+                masks.append(mask_of(region))
+                quality.append(iou(masks[-1], true))
+        return masks, np.mean(quality)
+
+    before, quality_before = asked()
+    for name in list(drawn)[:LABELLED]:
+        regions = [region(index, mask) for index, (mask, _) in enumerate(drawn[name][1])]
+        call(api, "POST", f"/api/tasks/{numbers[name]}/annotations/", json={"result": regions})
+    call(api, "POST", f"/api/ml/{connected}/train", json={})
+
+    [job] = patiently(lambda: ended(folder), "the job ends", PATIENCE_SECONDS)
+    assert job.state == "done", job.told
+    version = eventually(lambda: (name := named(api, project)) != base and name, "Label Studio is told the version")
+    assert version == f"{base}-p{project}-v1"
+    eventually(lambda: answered(api, connected, numbers[new[0]]) == version, "the version answers")
+    _, quality_after = asked()
+    assert quality_after > quality_before + 0.1
+
+    rolled_back = told(variables, "rollback", "--project", str(project))
+    assert "base serves now" in rolled_back
+    again, _ = asked()
+    assert all((one == other).all() for one, other in zip(before, again, strict=True))
+    assert named(api, project) == base
+    assert version in told(variables, "versions", "--project", str(project))
+
+
+def region(index, mask):
+    """A mask that a person has drawn."""
+    return {
+        "id": f"cell-{index}",
+        "type": "brushlabels",
+        "from_name": "mask",
+        "to_name": "image",
+        "origin": "manual",
+        "original_width": WIDTH,
+        "original_height": HEIGHT,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": rle.encode(mask), "brushlabels": ["Thing"]},
+    }
+
+
+def named(api, project):
+    """The version that the backend has told Label Studio."""
+    [connected] = call(api, "GET", "/api/ml/", params={"project": project})
+    return connected["model_version"]
+
+
+def answered(api, connected, task):
+    """The version in an answer to a click."""
+    return ask(api, connected, task, [click(SIZE, 50, 50)])["data"]["model_version"]
+
+
+def ended(folder):
+    found = jobs.jobs(folder)
+    return found if all(job.ended for job in found) else None
+
+
+def told(variables, *words):
+    """What a command of the backend says."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", **variables}
+    command = [sys.executable, "-m", "backend", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
