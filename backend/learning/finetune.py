@@ -26,11 +26,12 @@ from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import Example
 from backend.learning.gate import judged, overall
 from backend.learning.losses import mask_loss
+from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import Decode, answered, begun, prompt_rounds
 from backend.learning.training import optimizer_for
 from backend.segmentation.model import SegmentationModel
-from backend.segmentation.preprocess import CELL, LOW_RES_SIDE
+from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
 from backend.segmentation.selection import SINGLE_MASK
 
 RATE = 3e-4
@@ -74,9 +75,15 @@ def finetune(
     """Trains a copy of the model's mask decoder for at most so many minutes, its checks included.
 
     validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are.
+    Raises DataError where no mask is large enough to be asked for.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
+    training, general = (
+        [one for one in side if _shares(one, low_res_labels(one)).any()] for side in (training, general)
+    )
+    if not training:
+        raise DataError(f"no mask is larger than {SMALLEST * CELL**2} pixels of a picture scaled to {SIDE}: too small")
     student = copy.deepcopy(model).requires_grad_(False)
     student.mask_decoder.requires_grad_(True)
     student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
@@ -174,13 +181,18 @@ def drawn(examples: Sequence[Example], random: np.random.Generator) -> tuple[Ten
 def chosen_objects(example: Example, random: np.random.Generator, most: int) -> Masks:
     """Some objects of a picture, those that count more the more often: bool N x 256 x 256, N may be 0."""
     cells = low_res_labels(example)
-    areas = np.bincount(cells.ravel(), minlength=len(example.weights) + 1)[1:]
-    shares = np.where(areas >= SMALLEST, example.weights, 0.0)
+    shares = _shares(example, cells)
     number = min(most, int(np.count_nonzero(shares)))
     if not number:
         return np.zeros((0, LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
     numbers = 1 + random.choice(len(shares), number, replace=False, p=shares / shares.sum())
     return np.asarray(cells[None] == numbers[:, None, None], np.bool_)
+
+
+def _shares(example: Example, cells: NDArray[np.int16]) -> NDArray[np.float64]:
+    """How much each object counts; 0 where it is too small to be asked for."""
+    areas = np.bincount(cells.ravel(), minlength=len(example.weights) + 1)[1:]
+    return np.where(areas >= SMALLEST, example.weights, 0.0)
 
 
 def low_res_labels(example: Example) -> NDArray[np.int16]:

@@ -10,6 +10,7 @@ import torch
 from backend.learning import finetune as finetuning
 from backend.learning.examples import Example
 from backend.learning.finetune import OBJECTS, chosen_objects, drawn, finetune, low_res_labels
+from backend.learning.masks import DataError
 from backend.segmentation.model import SegmentationModel, build_model
 from backend.segmentation.preprocess import Frame
 
@@ -55,6 +56,14 @@ def test_objects_too_small_for_the_grid_are_left_out() -> None:
     assert len(chosen_objects(example, np.random.default_rng(0), 5)) == 1
 
 
+def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel) -> None:
+    speck = picture(0)
+    speck.labels[:] = 0
+    speck.labels[0, :2] = 1
+    with pytest.raises(DataError, match="too small"):
+        finetune(model, [speck], [picture(1)], [], 1.0, lambda _: None)
+
+
 def test_a_step_sees_several_pictures_each_object_with_its_own_embedding() -> None:
     examples = [picture(seed, objects=1 + seed) for seed in range(4)]
     embeddings, truth = drawn(examples, np.random.default_rng(0))
@@ -73,10 +82,11 @@ def test_only_the_mask_decoder_learns_and_the_model_given_stays(
     model: SegmentationModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetuning, "CHECKS", 1)
+    monkeypatch.setattr(finetuning, "OBJECTS", 2)
     monkeypatch.setattr(finetuning, "time", SimpleNamespace(monotonic=count().__next__))  # a second a look at the clock
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[str] = []
-    learned = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 0.3, told.append)
+    learned = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 0.15, told.append)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert learned.decoder.keys() == model.mask_decoder.state_dict().keys()
     for name, value in learned.decoder.items():

@@ -17,11 +17,13 @@ runner = CliRunner()
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, masks: Path, tmp_path: Path) -> None:
-    """Torch, two looks, three pictures that must not be forgotten."""
+    """Torch, two looks, two pictures that must not be forgotten."""
     monkeypatch.setenv("EDGESAM_ENGINE", "torch")
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setattr(finetuning, "CHECKS", 1)
-    monkeypatch.setattr(tuning, "samples_of", lambda _: samples_of(masks / "discs")[2:])
+    monkeypatch.setattr(finetuning, "OBJECTS", 2)
+    monkeypatch.setattr(tuning, "SHARES", (1.0, 0.5))
+    monkeypatch.setattr(tuning, "samples_of", lambda _: samples_of(masks / "discs")[3:])
 
 
 def test_a_folder_becomes_weights_that_serve_and_a_page(
