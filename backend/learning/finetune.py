@@ -1,8 +1,8 @@
 """Fine-tuning: the mask decoder learns what a project's annotators accept; the encoder, and with it every kept
 embedding, stays as it is.
 
-The same loop of prompts as in distillation teaches and the same simulated annotator judges. Every few steps the decoder
-answers as its base does on general pictures, so that it does not forget them.
+The same loop of prompts as in distillation teaches and the same simulated annotator judges. Meanwhile the decoder is to
+answer as its base does on general pictures, so that it does not forget them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import backward
@@ -25,7 +26,6 @@ from backend.learning.decoding import decoder_of
 from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import Example
 from backend.learning.gate import judged, overall
-from backend.learning.losses import mask_loss
 from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import Decode, answered, begun, prompt_rounds
@@ -37,11 +37,11 @@ from backend.segmentation.selection import SINGLE_MASK
 RATE = 3e-4
 CLIP = 1.0
 AVERAGE_DECAY = 0.98
-OBJECTS, OBJECTS_EACH = 8, 3
+OBJECTS, OBJECTS_EACH = 6, 3
 """Objects to a step, and at most of one picture: several pictures steady a step."""
+GENERAL_OBJECTS, GENERAL_WEIGHT = 3, 2.0
+"""Objects of general pictures to a step, on which the decoder is kept where it was, and how much that counts."""
 BOX_SHARE = 0.4
-GENERAL_SHARE = 0.4
-"""Steps that keep the decoder where it was on general pictures."""
 CHECKS = 8
 """How often the averaged decoder is judged; the best one counts."""
 PATIENCE = 3
@@ -123,10 +123,9 @@ def finetune(
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
-        if general and random.random() < GENERAL_SHARE:
-            _stay(base, decode, *drawn(general, random), random)
-        else:
-            losses += _learn(decode, *drawn(training, random), random)
+        losses += _learn(decode, *drawn(training, random, OBJECTS), random)
+        if general:
+            _stay(base, decode, *drawn(general, random, GENERAL_OBJECTS), random)
         torch.nn.utils.clip_grad_norm_(student.mask_decoder.parameters(), CLIP)
         optimizer.step()
         steps += 1
@@ -158,22 +157,30 @@ def _stay(base: Decode, decode: Decode, embeddings: Tensor, truth: Masks, random
                 asked.clicks.append(next_click(one, mask, random) or first_click(one, random))
             wanted = answered(base, embeddings, asking, before, has_before=True)
     made = answered(decode, embeddings, asking, before, has_before=corrected)
-    backward(mask_loss(made, wanted.sigmoid()).mean())
+    backward(GENERAL_WEIGHT * _apart(made[:, SINGLE_MASK], wanted[:, SINGLE_MASK]).mean())
 
 
-def drawn(examples: Sequence[Example], random: np.random.Generator) -> tuple[Tensor, Masks]:
-    """Objects of some pictures: each one's embedding, N x 256 x 64 x 64, and mask, N x 256 x 256; at most OBJECTS.
+def _apart(made: Tensor, wanted: Tensor) -> Tensor:
+    """How far answers are from those wanted, both logits N x 256 x 256: N figures, least where they are the same."""
+    ours, theirs = made.sigmoid(), wanted.sigmoid()
+    crossed = F.binary_cross_entropy_with_logits(made, theirs, reduction="none").mean((-2, -1))
+    shared = (ours * theirs).sum((-2, -1)) / (ours**2 + theirs**2).sum((-2, -1)).clamp(min=1)
+    return 5 * crossed + 5 * (1 - 2 * shared)
+
+
+def drawn(examples: Sequence[Example], random: np.random.Generator, most: int) -> tuple[Tensor, Masks]:
+    """Objects of some pictures: each one's embedding, N x 256 x 64 x 64, and mask, N x 256 x 256; N is at most `most`.
 
     Pictures with many objects come more often, but not as often as they have objects.
     """
     shares = np.sqrt([len(example.weights) for example in examples])
     embeddings: list[Tensor] = []
     truths: list[Masks] = []
-    for chosen in random.choice(len(examples), 2 * OBJECTS, p=shares / shares.sum()):
-        truth = chosen_objects(examples[chosen], random, min(OBJECTS_EACH, OBJECTS - len(embeddings)))
+    for chosen in random.choice(len(examples), most, p=shares / shares.sum()):
+        truth = chosen_objects(examples[chosen], random, min(OBJECTS_EACH, most - len(embeddings)))
         embeddings += [torch.from_numpy(examples[chosen].features.astype(np.float32))] * len(truth)
         truths.append(truth)
-        if len(embeddings) == OBJECTS:
+        if len(embeddings) == most:
             break
     return torch.stack(embeddings), np.concatenate(truths)
 

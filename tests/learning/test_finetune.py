@@ -56,6 +56,16 @@ def test_objects_too_small_for_the_grid_are_left_out() -> None:
     assert len(chosen_objects(example, np.random.default_rng(0), 5)) == 1
 
 
+def test_answers_are_least_apart_where_they_are_the_same() -> None:
+    torch.manual_seed(0)
+    wanted = torch.randn(2, 16, 16)
+    made = wanted.clone().requires_grad_()
+    finetuning._apart(made, wanted).sum().backward()
+    assert made.grad is not None
+    assert made.grad.abs().max() < 1e-6
+    assert (finetuning._apart(wanted + 1, wanted) > finetuning._apart(wanted, wanted)).all()
+
+
 def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel) -> None:
     speck = picture(0)
     speck.labels[:] = 0
@@ -66,7 +76,7 @@ def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel)
 
 def test_a_step_sees_several_pictures_each_object_with_its_own_embedding() -> None:
     examples = [picture(seed, objects=1 + seed) for seed in range(4)]
-    embeddings, truth = drawn(examples, np.random.default_rng(0))
+    embeddings, truth = drawn(examples, np.random.default_rng(0), OBJECTS)
     assert embeddings.shape == (OBJECTS, 256, 64, 64)
     assert truth.shape == (OBJECTS, 256, 256)
     by_embedding = {example.features.astype(np.float32).tobytes(): example for example in examples}
@@ -74,7 +84,7 @@ def test_a_step_sees_several_pictures_each_object_with_its_own_embedding() -> No
     assert len({example.key for example in seen}) > 1
     for example, mask in zip(seen, truth, strict=True):
         assert len(set(low_res_labels(example)[mask])) == 1
-    few, _ = drawn(examples[:1], np.random.default_rng(0))
+    few, _ = drawn(examples[:1], np.random.default_rng(0), OBJECTS)
     assert len(few) == OBJECTS  # one picture of one object comes again and again
 
 
@@ -83,6 +93,7 @@ def test_only_the_mask_decoder_learns_and_the_model_given_stays(
 ) -> None:
     monkeypatch.setattr(finetuning, "CHECKS", 1)
     monkeypatch.setattr(finetuning, "OBJECTS", 2)
+    monkeypatch.setattr(finetuning, "GENERAL_OBJECTS", 1)
     monkeypatch.setattr(finetuning, "time", SimpleNamespace(monotonic=count().__next__))  # a second a look at the clock
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[str] = []

@@ -22,6 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch, masks: Path, tmp_path: Path) -> None:
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setattr(finetuning, "CHECKS", 1)
     monkeypatch.setattr(finetuning, "OBJECTS", 2)
+    monkeypatch.setattr(finetuning, "GENERAL_OBJECTS", 1)
     monkeypatch.setattr(tuning, "SHARES", (1.0, 0.5))
     monkeypatch.setattr(tuning, "samples_of", lambda _: samples_of(masks / "discs")[3:])
 
