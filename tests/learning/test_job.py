@@ -104,7 +104,7 @@ def test_a_better_version_serves_and_the_next_one_starts_from_it(settings, train
     page = first.file.with_suffix(".html").read_text()
     assert "data:image/jpeg;base64," in page
     before = read_state_dict(random_weights.path)[f"mask_decoder.{BIAS}"]
-    assert read_state_dict(first.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=1e-3)
+    assert read_state_dict(first.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=4e-3)
     assert training.seen[2] == settings.edgesam_finetune_minutes
 
     training.promoted = False
@@ -113,7 +113,7 @@ def test_a_better_version_serves_and_the_next_one_starts_from_it(settings, train
     second = versions.versions_of(folder, KEY)[0]
     assert (second.number, second.promoted) == (2, False)
     assert second.metrics["compared_with"] == first.name
-    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 2, atol=1e-3)
+    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 2, atol=4e-3)
 
 
 def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):
@@ -136,7 +136,8 @@ def test_too_few_masks_are_not_learned_from(settings, training):
     assert training.seen is None
 
 
-def test_a_project_that_is_run_here_and_now(settings, training):
+def test_a_project_that_is_run_here_and_now(settings, training, monkeypatch):
+    monkeypatch.setattr(learning, "give_way", lambda: None)  # it would hold for all tests to come
     said = []
     learning.finetune_project(settings, 27, said.append)
     assert said[0] == "1 pictures"
