@@ -79,12 +79,14 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def give_way() -> None:
-    """The least priority, and a core less than there are: for a process that has not imported torch yet.
+    """The least priority, for a process that has not imported torch yet.
 
-    Niceness counts inside of a session only where Linux groups processes by session: the group needs it too.
+    Where Linux groups processes by session, niceness counts inside of one only: a session of our own gives way as a
+    whole. That of a person's terminal stays as it is, since it would not come back.
     """
     os.nice(LEAST)
-    with suppress(OSError):  # no such file: processes are not grouped
-        AUTOGROUP.write_text(str(LEAST))
-    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # no such file: processes are not grouped
+            AUTOGROUP.write_text(str(LEAST))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))  # clicks keep a core
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

@@ -84,7 +84,15 @@ def test_where_another_process_works_nothing_happens(tmp_path):
     assert states(tmp_path) == [("1.5", "queued", 0, "")]
 
 
-def test_a_process_gives_way():
-    code = "import os; from backend.learning.worker import give_way; give_way(); print(os.nice(0))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert int(told) == 19
+@pytest.mark.parametrize("own_session", [True, False])
+def test_a_process_gives_way_but_not_the_session_of_a_terminal(tmp_path, own_session):
+    group = tmp_path / "autogroup"
+    code = (
+        "import os, pathlib; from backend.learning import worker; "
+        f"worker.AUTOGROUP = pathlib.Path({str(group)!r}); worker.give_way(); print(os.nice(0))"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, start_new_session=own_session
+    )
+    assert int(started.stdout) == 19
+    assert group.exists() is own_session
