@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -34,7 +34,8 @@ from backend.segmentation.model import SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
 from backend.segmentation.selection import SINGLE_MASK
 
-RATE = 3e-4
+RATE, WARMUP = 3e-4, 20
+"""Learning rate, and steps until it is reached."""
 CLIP = 1.0
 AVERAGE_DECAY = 0.98
 OBJECTS, OBJECTS_EACH = 6, 3
@@ -52,6 +53,7 @@ SMALLEST = 12
 
 Masks = NDArray[np.bool_]
 Curve = list[dict[str, float]]
+State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Tuned:
     """The mask decoder's state that was best on the validation pictures, and how it got there: one row a check, with
     minutes, steps, loss, box, click1, click2 and click3 (mean IoU in percent)."""
 
-    decoder: dict[str, Tensor]
+    decoder: State
     curve: Curve
 
 
@@ -84,52 +86,72 @@ def finetune(
     )
     if not training:
         raise DataError(f"no mask is larger than {SMALLEST * CELL**2} pixels of a picture scaled to {SIDE}: too small")
+    run = _begun(model)
+    checked = sorted(validation, key=lambda example: example.key)[:CHECKED_PICTURES]
+    started = time.monotonic()
+    while True:
+        elapsed = (time.monotonic() - started) / 60
+        share = elapsed / minutes
+        if share >= len(run.curve) / CHECKS or share >= 1:
+            _check(run, checked, elapsed)
+            say("  ".join(f"{name} {value:.4g}" for name, value in run.curve[-1].items()))
+            if run.without_gain == PATIENCE or share >= 1:
+                return Tuned(run.best, run.curve)
+        for group in run.optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (run.steps + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share))
+        _step(run, training, general, random)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A fine-tuning under way. best: the averaged decoder that was judged best, with its figure."""
+
+    student: SegmentationModel
+    base: Decode
+    decode: Decode
+    optimizer: torch.optim.Optimizer
+    best: State
+    best_figure: float = -math.inf
+    without_gain: int = 0
+    steps: int = 0
+    average: State = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    curve: Curve = field(default_factory=list)
+
+
+def _begun(model: SegmentationModel) -> _Run:
     student = copy.deepcopy(model).requires_grad_(False)
     student.mask_decoder.requires_grad_(True)
     student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
     bf16 = cpu_has_bf16()
-    base, decode = decoder_of(model, bf16), decoder_of(student, bf16)
     optimizer = optimizer_for([(student.mask_decoder, 1.0)])
-    checked = sorted(validation, key=lambda example: example.key)[:CHECKED_PICTURES]
+    return _Run(student, decoder_of(model, bf16), decoder_of(student, bf16), optimizer, _state(student))
 
-    average: dict[str, Tensor] = {}
-    best, best_figure, without_gain = _state(student), -math.inf, 0
-    curve: Curve = []
-    losses: list[float] = []
-    steps, started = 0, time.monotonic()
 
-    def elapsed() -> float:
-        return (time.monotonic() - started) / (60 * minutes)
+def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
+    """Judge the averaged decoder, and remember it if it is the best so far."""
+    learning = _state(run.student)
+    if run.average:
+        run.student.mask_decoder.load_state_dict(run.average)
+    figures = judged(run.decode, checked, CHECKED_OBJECTS)
+    loss = float(np.mean(run.losses)) if run.losses else math.nan
+    run.curve.append({"minutes": minutes, "steps": float(run.steps), "loss": loss, **figures})
+    run.losses.clear()
+    run.without_gain += 1
+    if overall(figures) > run.best_figure:
+        run.best, run.best_figure, run.without_gain = _state(run.student), overall(figures), 0
+    run.student.mask_decoder.load_state_dict(learning)
 
-    while True:
-        due = len(curve) / CHECKS
-        if elapsed() >= due or elapsed() >= 1:
-            kept = _state(student)
-            if average:
-                student.mask_decoder.load_state_dict(average)
-            figures = judged(decode, checked, CHECKED_OBJECTS)
-            loss = float(np.mean(losses)) if losses else math.nan
-            curve.append({"minutes": (time.monotonic() - started) / 60, "steps": float(steps), "loss": loss, **figures})
-            say("  ".join(f"{name} {value:.4g}" for name, value in curve[-1].items()))
-            better = overall(figures) > best_figure
-            if better:
-                best, best_figure = _state(student), overall(figures)
-            without_gain = 0 if better else without_gain + 1
-            student.mask_decoder.load_state_dict(kept)
-            losses.clear()
-            if without_gain == PATIENCE or elapsed() >= 1:
-                return Tuned(best, curve)
-        rate = RATE * min(1.0, (steps + 1) / 20) * 0.5 * (1 + math.cos(math.pi * min(1.0, elapsed())))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        losses += _learn(decode, *drawn(training, random, OBJECTS), random)
-        if general:
-            _stay(base, decode, *drawn(general, random, GENERAL_OBJECTS), random)
-        torch.nn.utils.clip_grad_norm_(student.mask_decoder.parameters(), CLIP)
-        optimizer.step()
-        steps += 1
-        averaged(average, student.mask_decoder, min(AVERAGE_DECAY, (1 + steps) / (10 + steps)))
+
+def _step(run: _Run, training: Sequence[Example], general: Sequence[Example], random: np.random.Generator) -> None:
+    run.optimizer.zero_grad(set_to_none=True)
+    run.losses += _learn(run.decode, *drawn(training, random, OBJECTS), random)
+    if general:
+        _stay(run.base, run.decode, *drawn(general, random, GENERAL_OBJECTS), random)
+    torch.nn.utils.clip_grad_norm_(run.student.mask_decoder.parameters(), CLIP)
+    run.optimizer.step()
+    run.steps += 1
+    averaged(run.average, run.student.mask_decoder, min(AVERAGE_DECAY, (1 + run.steps) / (10 + run.steps)))
 
 
 def _learn(decode: Decode, embeddings: Tensor, truth: Masks, random: np.random.Generator) -> list[float]:
@@ -210,5 +232,5 @@ def low_res_labels(example: Example) -> NDArray[np.int16]:
     return cells
 
 
-def _state(student: SegmentationModel) -> dict[str, Tensor]:
+def _state(student: SegmentationModel) -> State:
     return {name: value.detach().clone() for name, value in student.mask_decoder.state_dict().items()}
