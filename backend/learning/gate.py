@@ -104,11 +104,19 @@ def overall(figures: Figures) -> float:
 
 
 def compared(
-    old: Decode, new: Decode, validation: Sequence[Example], general: Sequence[Example], each: int = OBJECTS_EACH
+    old: Decode,
+    new: Decode,
+    base: Decode,
+    validation: Sequence[Example],
+    general: Sequence[Example],
+    each: int = OBJECTS_EACH,
 ) -> Verdict:
-    """The verdict on a new decoder. validation, general: pictures with objects that neither was trained on."""
+    """The verdict on a new decoder: on the project against the one that serves, in general against the base.
+
+    So what versions lose in general does not add up. validation, general: pictures that it was not trained on.
+    """
     project_before, project_after = judged(old, validation, each), judged(new, validation, each)
-    general_before, general_after = judged(old, general, each), judged(new, general, each)
+    general_before, general_after = judged(base, general, each), judged(new, general, each)
     gain = overall(project_after) - overall(project_before)
     loss = overall(general_before) - overall(general_after)
     told = f"{gain:+.1f} points on the project's validation pictures, {-loss:+.1f} in general"

@@ -64,11 +64,12 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     if len(examples) < FEWEST_PICTURES or regions < FEWEST_REGIONS:
         return f"{found} are too few: {FEWEST_REGIONS} on {FEWEST_PICTURES} are the least"
     tell(found)
-    serving, start = _start(settings, weights, job.project)
-    outcome = tuned(start, engine.result(), examples, settings.edgesam_finetune_minutes, tell)
+    serving, old = _serving(settings, weights, job.project)
+    minutes = settings.edgesam_finetune_minutes
+    outcome = tuned(model_of(weights), engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, "compared_with": serving}
     version = _written(settings, job, weights, outcome.decoder, metrics)
-    report_on(version, serving, start, outcome, pictures, segmenter.images)
+    report_on(version, serving, old, outcome, pictures, segmenter.images)
     _settled(settings, engine.result(), version)
     return f"{version.name}, from {found}: {outcome.verdict.reason}"
 
@@ -91,8 +92,8 @@ def finetune_project(settings: Settings, number: int, say: Say) -> None:
     say(ended.told)
 
 
-def _start(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, SegmentationModel]:
-    """What learns on, and its name: the version that serves the project, or the base where none of it does."""
+def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, SegmentationModel]:
+    """What answers the project now, and its name: one of its versions, or the base."""
     serving = versions.current(settings.model_dir, project)
     if serving is None or serving.base != weights.sha256[:8]:
         return f"{weights.name}-{weights.sha256[:8]}", model_of(weights)

@@ -50,10 +50,13 @@ def tuned(
     examples: Sequence[Example],
     minutes: float,
     say: Callable[[str], None],
+    serving: SegmentationModel | None = None,
 ) -> Outcome:
     """Fine-tunes `model`'s mask decoder on two or more examples, and compares. engine: encodes the general pictures.
 
-    Half of the general pictures steady the training, the other half judge it. Raises ValueError for fewer examples.
+    serving: what answers the project now, where that is not `model`, the base. Learning begins with the base each time,
+    and with all examples: what one version forgot the next one need not. Half of the general pictures steady the
+    training, the other half judge it. Raises ValueError for fewer examples.
     """
     if len(examples) < 2:
         raise ValueError(
@@ -65,8 +68,9 @@ def tuned(
     say("as much of it as the general pictures allow")
     decoder = _bearable(model, learned.decoder, general[::2])
     bf16 = cpu_has_bf16()
-    old, new = decoder_of(model, bf16), decoder_of(with_decoder(model, decoder), bf16)
-    verdict = compared(old, new, validation[:MOST_JUDGED], general[1::2])
+    base, new = decoder_of(model, bf16), decoder_of(with_decoder(model, decoder), bf16)
+    old = decoder_of(serving, bf16) if serving else base
+    verdict = compared(old, new, base, validation[:MOST_JUDGED], general[1::2])
     say(verdict.reason)
     return Outcome(decoder, learned.curve, verdict, validation)
 

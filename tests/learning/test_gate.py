@@ -53,16 +53,22 @@ def test_a_decoder_that_is_wrong_gets_the_mean_over_pictures() -> None:
 
 
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
-    verdict = compared(answering(0.25), answering(0.0), VALIDATION, GENERAL)
+    verdict = compared(answering(0.25), answering(0.0), answering(0.25), VALIDATION, GENERAL)
     assert verdict.promoted
     assert verdict.reason.startswith("promoted: +4")
     assert verdict.project_after["box"] == 100
 
 
 def test_no_better_is_not_promoted() -> None:
-    verdict = compared(answering(0.25), answering(0.25), VALIDATION, GENERAL)
+    verdict = compared(answering(0.25), answering(0.25), answering(0.25), VALIDATION, GENERAL)
     assert not verdict.promoted
     assert "may be noise" in verdict.reason
+
+
+def test_in_general_it_is_compared_with_the_base_and_not_with_the_version_that_lost_before() -> None:
+    verdict = compared(answering(0.25), answering(0.125), answering(0.0), VALIDATION, GENERAL)
+    assert not verdict.promoted
+    assert verdict.general_before["box"] == 100
 
 
 def test_better_on_the_project_but_worse_in_general_is_not_promoted() -> None:
@@ -71,7 +77,7 @@ def test_better_on_the_project_but_worse_in_general_is_not_promoted() -> None:
     def forgetful(embedding: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
         return answering(0.5 if float(embedding.flatten()[0]) == general else 0.0)(embedding, *rest)
 
-    verdict = compared(answering(0.25), forgetful, VALIDATION, [example("d", general)])
+    verdict = compared(answering(0.25), forgetful, answering(0.25), VALIDATION, [example("d", general)])
     assert not verdict.promoted
     assert "lost in general" in verdict.reason
     assert verdict.project_after["box"] > verdict.project_before["box"]

@@ -70,8 +70,8 @@ def training(monkeypatch, engine):
         seen = None
         step = 1.0
 
-        def __call__(self, model, engine, examples, minutes, say):
-            self.seen = model, examples, minutes
+        def __call__(self, model, engine, examples, minutes, say, serving):
+            self.seen = model, examples, minutes, serving
             say("learning")
             decoder = {name: value.clone() for name, value in model.mask_decoder.state_dict().items()}
             decoder[BIAS] += self.step
@@ -93,7 +93,7 @@ def run(settings, project=KEY):
     return told
 
 
-def test_a_better_version_serves_and_the_next_one_starts_from_it(settings, training, random_weights):
+def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, training, random_weights):
     folder, base = settings.model_dir, random_weights.sha256[:8]
     assert run(settings) == f"edgesam-{base}-p27-v1, from 8 masks on 2 pictures: as told"
     first = versions.current(folder, KEY)
@@ -113,7 +113,10 @@ def test_a_better_version_serves_and_the_next_one_starts_from_it(settings, train
     second = versions.versions_of(folder, KEY)[0]
     assert (second.number, second.promoted) == (2, False)
     assert second.metrics["compared_with"] == first.name
-    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 2, atol=4e-3)
+    assert training.seen[3].mask_decoder.state_dict()[BIAS].allclose(before + 1, atol=4e-3)
+    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=4e-3), (
+        "both begin with the base"
+    )
 
 
 def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):

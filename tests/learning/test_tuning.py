@@ -63,7 +63,7 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
         gone = float((one.mask_decoder.state_dict()["mask_tokens.weight"] - own).mean())
         return {name: value - forgets * gone for name, value in FLAT.items()}
 
-    def compared(_o: object, _n: object, validation: list[Example], judging: list[Example]) -> Verdict:
+    def compared(_o: object, _n: object, _b: object, validation: list[Example], judging: list[Example]) -> Verdict:
         seen.update(judging=judging)
         assert validation == seen["validation"]
         return Verdict(True, "promoted", FLAT, FLAT, FLAT, FLAT)
