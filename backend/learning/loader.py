@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,15 +111,14 @@ def batches(canvases: Canvases, size: int, workers: int, pin: bool) -> Iterator[
         pin_memory=pin,
         prefetch_factor=3 if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=_ends_with_the_run,
+        worker_init_fn=_on_its_own,
     )
     return iter(loader)
 
 
-def _ends_with_the_run(_worker: int) -> None:
-    """Ctrl-C and a service manager's SIGTERM reach the whole group: the run saves first, and then ends its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _on_its_own(_worker: int) -> None:
+    """Ctrl-C and a SIGTERM to the whole group reach the run alone: it saves first, and then ends its processes."""
+    os.setsid()
 
 
 def collated(canvases: list[Canvas]) -> Batch:
