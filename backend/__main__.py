@@ -11,12 +11,10 @@ import typer
 
 from backend import __version__
 from backend.benchmark.commands import benchmark_command
+from backend.command_line import FAILED, WRONG_USE, ended, settings_given
 from backend.learning.commands import learning_app
 from backend.learning.finetune_commands import finetune_app
 from backend.learning.versions_commands import versions_app
-from backend.settings import Settings, SettingsError, read_settings
-
-WRONG_USE, FAILED = 2, 1
 
 app = typer.Typer(
     name="python -m backend",
@@ -46,19 +44,19 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on, instead of PORT.")] = None,
 ) -> None:
     """Serve Label Studio until Ctrl-C or SIGTERM. docs/settings.md has the settings."""
-    settings = _settings(host=host, port=port)
+    settings = settings_given(host=host, port=port)
     from backend.server.serving import ServeError, serve
 
     try:
         serve(settings)
     except ServeError as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
 
 
 @app.command(hidden=True)
 def learn() -> None:
     """Do the jobs that wait. The service starts this; it ends at once where another one runs."""
-    settings = _settings()
+    settings = settings_given()
     from backend.learning.worker import give_way, stopped_by_signals, work_off
     from backend.server.logs import configure
 
@@ -78,9 +76,9 @@ def precompute(
     project: Annotated[int, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")],
 ) -> None:
     """Encode all images of a project ahead, so that no first click waits. May be stopped and started again."""
-    settings = _settings()
+    settings = settings_given()
     if not settings.edgesam_disk_cache_mb:
-        raise _end("EDGESAM_DISK_CACHE_MB=0: there is no cache to fill; give it room for 2 MiB an image", WRONG_USE)
+        raise ended("EDGESAM_DISK_CACHE_MB=0: there is no cache to fill; give it room for 2 MiB an image", WRONG_USE)
     from concurrent.futures import Future
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -110,9 +108,9 @@ def precompute(
                     failed += 1
                     progress.console.print(f"task {done.task}: {done.failure}", markup=False)
     except (Unanswerable, WeightsError) as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
     except KeyboardInterrupt:
-        raise _end("stopped; what is encoded stays, so start it again to go on", FAILED) from None
+        raise ended("stopped; what is encoded stays, so start it again to go on", FAILED) from None
     figures = segmenter.embeddings.figures
     typer.echo(f"{figures.misses} images encoded, {figures.hits + figures.disk_hits} known, {failed} tasks failed")
     if failed:
@@ -122,7 +120,7 @@ def precompute(
 @weights_app.command("list")
 def list_weights() -> None:
     """What there is, with licence, size and whether it is here already."""
-    settings = _settings()
+    settings = settings_given()
     from rich.console import Console
     from rich.table import Table
 
@@ -147,7 +145,7 @@ def fetch_weights(
     ] = False,
 ) -> None:
     """Download weights into MODEL_DIR now and make what the engine needs of them, so that serving starts at once."""
-    settings = _settings(edgesam_accept_licence=accept_licence or None)
+    settings = settings_given(edgesam_accept_licence=accept_licence or None)
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from backend.labelstudio.configured import engine_name
@@ -168,7 +166,7 @@ def fetch_weights(
 
             graphs_of(found, settings.model_dir / "openvino")
     except WeightsError as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
     typer.echo(f"{found.path}  sha256 {found.sha256}")
 
 
@@ -179,7 +177,7 @@ def export(
     weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
 ) -> None:
     """Write the model for other programs; what is written is compared with torch before it counts."""
-    settings = _settings(edgesam_weights=weights)
+    settings = settings_given(edgesam_weights=weights)
     from backend.segmentation.export import ExportError, export_onnx, export_torchscript
     from backend.segmentation.weights import WeightsError, find_weights
 
@@ -188,7 +186,7 @@ def export(
         write = export_torchscript if form is Format.TORCHSCRIPT else export_onnx
         write(found, target)
     except (WeightsError, ExportError) as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
     typer.echo(str(target))
 
 
@@ -196,18 +194,6 @@ def export(
 def version() -> None:
     """Which version this is."""
     typer.echo(__version__)
-
-
-def _settings(**given: object) -> Settings:
-    try:
-        return read_settings(**given)
-    except SettingsError as error:
-        raise _end(str(error), WRONG_USE) from error
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
 
 
 if __name__ == "__main__":

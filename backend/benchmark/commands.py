@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-from backend.settings import SettingsError, read_settings
-
-WRONG_USE, FAILED = 2, 1
+from backend.command_line import FAILED, ended, settings_given
 
 
 def benchmark_command(
@@ -34,7 +32,7 @@ def benchmark_command(
 
     console = Console()
     try:
-        settings = read_settings()
+        settings = settings_given()
         _can_be_written(out, plot)
         machine = this_machine()
         typer.echo(f"{machine.cpu}, {machine.cores} cores to use, load average {machine.load:.1f}")
@@ -43,10 +41,8 @@ def benchmark_command(
                 "Warning: others compute on this machine; ratios suffer too. Stop them and measure again.", err=True
             )
         report = benchmark(settings, machine, backend, peer, rounds, lambda line: typer.echo(line, err=True))
-    except SettingsError as error:
-        raise _end(str(error), WRONG_USE) from error
     except (BenchmarkError, WeightsError) as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
     console.print(waits_table(report.waits), crowds_table(report.crowds))
     for line in lines_of(report):
         typer.echo(line)
@@ -65,8 +61,3 @@ def _can_be_written(*files: Path | None) -> None:
             raise BenchmarkError(f"{file} cannot be written: there is no folder {file.resolve().parent}")
     if files[-1] and importlib.util.find_spec("matplotlib") is None:
         raise BenchmarkError("--plot needs matplotlib: pip install -r requirements-dev.txt")
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)

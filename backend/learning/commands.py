@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.settings import read_settings
+from backend.command_line import FAILED, ended, settings_given
 
 if TYPE_CHECKING:
     from backend.segmentation.weights import WeightsFile
-
-FAILED = 1
 
 learning_app = typer.Typer(no_args_is_help=True)
 
@@ -95,7 +93,7 @@ def agreement_command(
     from backend.segmentation.engine_torch import load_torch_engine
 
     with _told(), Progress(transient=True) as progress:
-        found, folder = _found(weights), read_settings().model_dir / "openvino"
+        found, folder = _found(weights), settings_given().model_dir / "openvino"
         others = {f"openvino {name}": ModelDoor(load_openvino_engine(found, folder, name)) for name in precisions()}
         bar = progress.add_task("images")
         figures = agreement(
@@ -240,7 +238,7 @@ def join_command(
 def _found(name: str) -> WeightsFile:
     from backend.segmentation.weights import find_weights
 
-    settings = read_settings()
+    settings = settings_given()
     return find_weights(name, settings.model_dir, settings.edgesam_accept_licence)
 
 
@@ -253,5 +251,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (DataError, WeightsError, FileNotFoundError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from error
+        raise ended(str(error), FAILED) from error

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.settings import Settings, SettingsError, read_settings
+from backend.command_line import FAILED, WRONG_USE, ended, settings_given
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from backend.learning.gate import Verdict
 
-FAILED, WRONG_USE = 1, 2
 
 finetune_app = typer.Typer(no_args_is_help=True)
 
@@ -36,9 +35,9 @@ def finetune_command(
 
     A project gets a version of its own, where that is better. A folder gives a file, better or not.
     """
-    settings = _settings(edgesam_weights=weights, edgesam_finetune_minutes=minutes)
+    settings = settings_given(edgesam_weights=weights, edgesam_finetune_minutes=minutes)
     if (project is None) == (dataset is None) or (dataset is None) != (out is None):
-        raise _end("say what to learn from: --project N, or --dataset DIR with --out FILE", WRONG_USE)
+        raise ended("say what to learn from: --project N, or --dataset DIR with --out FILE", WRONG_USE)
     from backend.labelstudio.unanswerable import Unanswerable
     from backend.learning.masks import DataError
     from backend.segmentation.weights import WeightsError
@@ -55,7 +54,7 @@ def finetune_command(
 
             finetune_project(settings, project, typer.echo)
     except (DataError, WeightsError, Unanswerable) as error:
-        raise _end(str(error), FAILED) from error
+        raise ended(str(error), FAILED) from error
 
 
 def _table(verdict: Verdict) -> Table:
@@ -70,15 +69,3 @@ def _table(verdict: Verdict) -> Table:
     ):
         table.add_row(name, *(f"{value:.1f}" for value in figures.values()))
     return table
-
-
-def _settings(**given: object) -> Settings:
-    try:
-        return read_settings(**given)
-    except SettingsError as error:
-        raise _end(str(error), WRONG_USE) from error
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backend.settings import Settings, SettingsError, read_settings
+from backend.command_line import FAILED, ended, settings_given
 
 if TYPE_CHECKING:
     from backend.accepted.versions import Version
 
-FAILED, WRONG_USE = 1, 2
 BASE = "base"
 
 versions_app = typer.Typer(no_args_is_help=True)
@@ -30,7 +29,7 @@ def versions_command(
 
     from backend.accepted.versions import current, versions_of
 
-    folder = _settings().model_dir
+    folder = settings_given().model_dir
     table = Table("project", "version", "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for key in [_key(folder, project)] if project else _known(folder):
         serving = current(folder, key)
@@ -50,14 +49,14 @@ def rollback_command(
     """Let another version serve a project: the one before, one of its versions, or the base weights."""
     from backend.accepted.versions import choose, current, versions_of
 
-    folder = _settings().model_dir
+    folder = settings_given().model_dir
     key = _key(folder, project)
     wanted = to or _before(versions_of(folder, key), current(folder, key))
     try:
         choose(folder, key, None if wanted == BASE else wanted)
     except KeyError:
         names = ", ".join([*(one.name for one in versions_of(folder, key)), BASE])
-        raise _end(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
+        raise ended(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
     typer.echo(f"project {project}: {wanted} serves now")
 
 
@@ -87,16 +86,4 @@ def _key(folder: Path, project: int) -> str:
     for key in _known(folder):
         if key.partition(".")[0] == str(project):
             return key
-    raise _end(f"nothing was learned for a project {project}: `versions` shows what there is", FAILED)
-
-
-def _settings() -> Settings:
-    try:
-        return read_settings()
-    except SettingsError as error:
-        raise _end(str(error), WRONG_USE) from error
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
+    raise ended(f"nothing was learned for a project {project}: `versions` shows what there is", FAILED)

@@ -24,7 +24,7 @@ from tests.server.standins import loaded
 P, Q = "27.1795354711", "28.1800000000"
 
 WORKER = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from filelock import FileLock
 from backend.accepted.jobs import LOCK, claim, finish, put_back, requeue_interrupted
@@ -46,7 +46,7 @@ FOR_EVER = """
         sys.exit(1)
     signal.signal(signal.SIGTERM, stop)
     (folder / "at work").touch()
-    time.sleep(600)
+    while True: signal.pause()
 """
 
 
@@ -159,7 +159,7 @@ def test_the_end_of_the_service_puts_a_job_back(tmp_path: Path) -> None:
 def test_a_process_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
     enqueue(tmp_path, P, "one")
-    with running(tmp_path, worker(FOR_EVER.replace("sys.exit(1)", "time.sleep(600)"))) as runner:
+    with running(tmp_path, worker(FOR_EVER.replace("sys.exit(1)", "pass"))) as runner:
         runner.wake()
         settled((tmp_path / "at work").exists)
     pid = int((tmp_path / "starts").read_text())
