@@ -18,7 +18,7 @@ from backend.labelstudio.project_versions import ProjectVersions
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import FEATURES, Engine
 from backend.segmentation.predictor import Embedding
 from backend.segmentation.preprocess import SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Prompt
@@ -57,7 +57,7 @@ def version_engine(base: Engine, version: Version) -> Engine:
     if weights.sha256 != version.sha256:
         raise WeightsError(f"{version.file} is not what was recorded: its SHA-256 is {weights.sha256}; fine-tune again")
     engine = _with_decoder_of(base, weights, version)
-    nothing = Embedding(np.zeros((256, 64, 64), np.float16), Frame(SIDE, SIDE))
+    nothing = Embedding(np.zeros(FEATURES, np.float16), Frame(SIDE, SIDE))
     predictor.decode(engine, nothing, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
     return engine
 

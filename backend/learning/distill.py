@@ -38,7 +38,8 @@ class Distillation:
     """What one call of the command does.
 
     start: weights to begin from instead of a random encoder; its batch norms then keep their statistics.
-    keep: a folder for the teacher's embeddings (stage 1). objects: most objects to prompt for on one canvas (stage 2).
+    keep: a folder for the teacher's embeddings (stage 1), with one in it for each process. objects: most objects to
+    prompt for on one canvas (stage 2).
     cooldown: the last share of the minutes, in which the rate falls to zero. measure: first say how fast loader,
     teacher and student are.
     """
@@ -109,5 +110,5 @@ def _step(
 ) -> Step:
     if wanted.stage == "prompts":
         return prompt_step(student, teacher, ahead, place, random, wanted.objects)
-    kept = KeptEmbeddings(wanted.keep, wanted.batch, random) if wanted.keep else None
+    kept = KeptEmbeddings(wanted.keep / str(place.rank), wanted.batch, random) if wanted.keep else None
     return encoder_step(student, teacher, ahead, place, kept, learn_norms=wanted.start is None)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.learning.masks import Sample
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import Engine, Features
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import SIDE, Frame
 
@@ -22,13 +22,13 @@ VALIDATION_SHARE = 0.25
 class Example:
     """One picture.
 
-    key: its name for ever, the hash of its bytes. features: the embedding, float16 256 x 64 x 64. frame: how the label
+    key: its name for ever, the hash of its bytes. features: the embedding. frame: how the label
     map lies on the canvas. labels: int16 height x width of the frame, 0 where nothing is, else 1 to n. weights: how
     much each of the n objects counts.
     """
 
     key: str
-    features: NDArray[np.float16]
+    features: Features
     frame: Frame
     labels: NDArray[np.int16]
     weights: tuple[float, ...]

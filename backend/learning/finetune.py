@@ -30,9 +30,8 @@ from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import Decode, answered, begun, prompt_rounds
 from backend.learning.training import optimizer_for
-from backend.segmentation.model import SegmentationModel
+from backend.segmentation.model import SINGLE_MASK, SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
-from backend.segmentation.selection import SINGLE_MASK
 
 RATE, WARMUP = 3e-4, 20
 """Learning rate, and steps until it is reached."""
@@ -191,7 +190,7 @@ def _apart(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def drawn(examples: Sequence[Example], random: np.random.Generator, most: int) -> tuple[Tensor, Masks]:
-    """Objects of some pictures: each one's embedding, N x 256 x 64 x 64, and mask, N x 256 x 256; N is at most `most`.
+    """Objects of some pictures: each one's embedding, N x 4096 x 256, and mask, N x 256 x 256; N is at most `most`.
 
     Pictures with many objects come more often, but not as often as they have objects.
     """
@@ -200,7 +199,7 @@ def drawn(examples: Sequence[Example], random: np.random.Generator, most: int) -
     truths: list[Masks] = []
     for chosen in random.choice(len(examples), most, p=shares / shares.sum()):
         truth = chosen_objects(examples[chosen], random, min(OBJECTS_EACH, most - len(embeddings)))
-        embeddings += [torch.from_numpy(examples[chosen].features.astype(np.float32))] * len(truth)
+        embeddings += [torch.tensor(examples[chosen].features)] * len(truth)
         truths.append(truth)
         if len(embeddings) == most:
             break

@@ -15,7 +15,8 @@ from backend.learning.evaluate import clicked
 from backend.learning.examples import Example
 from backend.learning.masks import spread
 from backend.learning.prompting import Decode
-from backend.segmentation.engines import Floats
+from backend.segmentation.engines import Features, Floats
+from backend.segmentation.model import SINGLE_MASK
 from backend.segmentation.predictor import Embedding, decode
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.prompts import Prompt
@@ -53,22 +54,22 @@ class TorchDecoder:
     answer: Decode
     identity: str = "training"
     version: str = "training"
-    known: dict[tuple[bytes, ...], tuple[Floats, Floats]] = field(default_factory=dict)
+    known: dict[tuple[bytes, ...], Floats] = field(default_factory=dict)
 
-    def encode(self, _canvas: Floats) -> Floats:
+    def encode(self, _canvas: Floats) -> Features:
         raise NotImplementedError("embeddings are known")
 
     def decode(
-        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
-    ) -> tuple[Floats, Floats]:
+        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
         """As Engine.decode."""
         asked = coordinates.tobytes(), labels.tobytes(), b"" if low_res is None else low_res.tobytes()
         if asked not in self.known:
-            before = np.zeros((len(labels), 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
-            image, places, named, last = map(torch.from_numpy, (embedding[None], coordinates, labels, before))
+            before = np.zeros((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
+            image, places, named, last = map(torch.tensor, (embedding[None], coordinates, labels, before[:, None]))
             with torch.inference_mode():
-                logits, ious = self.answer(image, places, named, last, torch.tensor([float(low_res is not None)]))
-            self.known[asked] = logits.float().numpy(), ious.float().numpy()
+                logits, _ = self.answer(image, places, named, last, torch.tensor([float(low_res is not None)]))
+            self.known[asked] = logits[:, SINGLE_MASK].float().numpy()
         return self.known[asked]
 
 

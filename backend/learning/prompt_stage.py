@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import backward
 
 from backend.learning.canvases import objects_on
-from backend.learning.decoding import decoder_of
+from backend.learning.decoding import decoder_of, places_of
 from backend.learning.devices import Place
 from backend.learning.loader import Batch
 from backend.learning.losses import unexplained
@@ -65,12 +65,13 @@ def prompt_step(
             if photo:
                 extent = int(batch.extents[number, 0]), int(batch.extents[number, 1])
                 seen = target[photos.index(number)][None]
-                truth = teachers_objects(teachers_decoder, seen, extent, random, most_objects)
+                truth = teachers_objects(teachers_decoder, places_of(seen), extent, random, most_objects)
             else:
                 truth = objects_on(batch.labels[number].numpy(), random, most_objects)
             if len(truth):
                 share = 1.0 if photo else BOX_SHARE
-                agreements += prompt_rounds(decoder, leaf[number : number + 1], truth, random, share, learn)[:1]
+                places = places_of(leaf[number : number + 1])
+                agreements += prompt_rounds(decoder, places, truth, random, share, learn)[:1]
         if leaf.grad is not None:
             backward(made, leaf.grad)
         figures = {"loss": losses, "first_iou": agreements, "unexplained": explained}

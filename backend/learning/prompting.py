@@ -17,8 +17,8 @@ from torch import Tensor
 from backend.learning.clicks import Click, drawn_box, first_click, iou, next_click
 from backend.learning.losses import mask_loss
 from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING
+from backend.segmentation.model import SINGLE_MASK
 from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
-from backend.segmentation.selection import SINGLE_MASK
 
 CELL = SIDE // LOW_RES_SIDE
 ROUNDS = 3
@@ -66,7 +66,7 @@ def prompt_rounds(
 ) -> list[float]:
     """Asks for all objects of one picture, in up to ROUNDS rounds; the mean IoU after each round.
 
-    embedding: 1 x 256 x 64 x 64. truth: N x 256 x 256. learn: gets the loss of one round, to differentiate at once,
+    embedding: (1 or N) x 4096 x 256. truth: N x 256 x 256. learn: gets the loss of one round, to differentiate at once,
     so that the graph of one round is all that is held. One round of the three is learned from, the first most often:
     the rounds before it cost a forward pass only, and more pictures are seen in the same time.
     """

@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import BOX_TOP_LEFT, Engine, Floats
-from backend.segmentation.selection import SINGLE_MASK, stability_score
+from backend.segmentation.engine_torch import TorchEngine
+from backend.segmentation.engines import BOX_TOP_LEFT, Features, Floats
+from backend.segmentation.model import SINGLE_MASK
+from backend.segmentation.selection import stability_score
 
 Rule = Literal["single", "stability", "predicted"]
 """Which mask answers a single click: SAM's single mask, or of the other three the most stable, or the one with the
@@ -20,7 +22,7 @@ highest predicted IoU."""
 class Variant:
     """An engine that chooses by another rule, or answers all clicks at once instead of replaying them."""
 
-    engine: Engine
+    engine: TorchEngine
     rule: Rule = "single"
     replay: bool = True
 
@@ -32,18 +34,18 @@ class Variant:
     def version(self) -> str:
         return self.engine.version
 
-    def encode(self, canvas: Floats) -> Floats:
+    def encode(self, canvas: Floats) -> Features:
         return self.engine.encode(canvas)
 
     def decode(
-        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
-    ) -> tuple[Floats, Floats]:
-        """As Engine.decode, with the chosen mask in place 0."""
-        logits, ious = self.engine.decode(embedding, coordinates, labels, low_res if self.replay else None)
+        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
+        """As Engine.decode, with the chosen mask."""
+        logits, ious = self.engine.all_masks(embedding, coordinates, labels, low_res if self.replay else None)
         if self.rule == "single" or labels.shape[1] != 2 or (labels == BOX_TOP_LEFT).any():
-            return logits, ious
-        logits = logits.copy()
+            return logits[:, SINGLE_MASK]
+        chosen = []
         for one, predicted in zip(logits, ious, strict=True):
             scores = predicted[1:] if self.rule == "predicted" else [stability_score(mask) for mask in one[1:]]
-            one[SINGLE_MASK] = one[1 + int(np.argmax(scores))]
-        return logits, ious
+            chosen.append(one[1 + int(np.argmax(scores))])
+        return np.stack(chosen)

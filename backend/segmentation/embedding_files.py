@@ -21,13 +21,13 @@ import numpy as np
 import structlog
 from filelock import FileLock, Timeout
 
+from backend.segmentation.engines import FEATURES
 from backend.segmentation.predictor import Embedding
 from backend.segmentation.preprocess import Frame
 
-SHAPE = (256, 64, 64)
 HEAD = struct.Struct("<8sIII")
 """What begins a file: its kind, the image's width and height, the check sum of what follows: float16, little-endian."""
-KIND = b"edgesam1"
+KIND = b"edgesam2"
 ENDING = ".embedding"
 
 LONGEST_WAIT = 10.0
@@ -130,10 +130,10 @@ def _content_of(embedding: Embedding) -> bytes:
 
 def _embedding_in(content: bytes) -> Embedding | None:
     """What a file holds; None where it is cut, broken or of another kind."""
-    if len(content) != HEAD.size + 2 * int(np.prod(SHAPE)):
+    if len(content) != HEAD.size + 2 * int(np.prod(FEATURES)):
         return None
     kind, width, height, check = HEAD.unpack_from(content)
     if kind != KIND or check != zlib.crc32(memoryview(content)[HEAD.size :]):
         return None
-    features = np.frombuffer(content, "<f2", offset=HEAD.size).reshape(SHAPE)
+    features = np.frombuffer(content, "<f2", offset=HEAD.size).reshape(FEATURES)
     return Embedding(features.astype(np.float16, copy=False), Frame(width, height))

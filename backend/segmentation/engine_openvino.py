@@ -17,21 +17,20 @@ import openvino as ov
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import ABSENT, Floats, require_encoder_of
+from backend.segmentation.engines import ABSENT, Features, Floats, require_encoder_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsError, WeightsFile
 
 Precision = Literal["auto", "f32", "bf16"]
 
-ENCODER, HEADS, ABOUT = "encoder.xml", "heads.xml", "about.json"
-FIRST, TRANSFORMER = "first.xml", "transformer.xml"
+ENCODER, ABOUT = "encoder.xml", "about.json"
 GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
 """Modules that decide what the graphs compute: graphs of another release are not used."""
 
 FIRST_SLOTS, SLOTS = 2, 8
-"""Token slots of the two transformers that are ready from the start, 90 MiB each: for the first round of a click or a
-box, which has no mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next
-power of two when they come."""
+"""Token slots of the two decoders that are ready from the start: for the first round of a click or a box, which has no
+mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next power of two when
+they come."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -39,15 +38,15 @@ NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precision = "auto") -> OpenVINOEngine:
     """An engine for these weights. folder: a cache of graphs and compiled graphs that several processes may share.
 
-    precision: of encoder and mask heads; auto is bf16 where the CPU multiplies it, else f32. The transformer between
-    them stays at f32: in bf16 its masks differ too much (docs/benchmark.md).
+    precision: of the encoder and of the decoder's products; auto is bf16 where the CPU multiplies it, else f32. The
+    rest of the decoder stays at f32: in bf16 its masks differ too much (docs/benchmark.md).
     Raises WeightsError where the weights do not hold what they should.
     """
+    if precision == "auto":
+        precision = precisions()[-1]
     graphs = graphs_of(weights, folder)
     core = ov.Core()
     core.set_property({"CACHE_DIR": str(folder / "compiled")})
-    if precision == "auto":
-        precision = precisions()[-1]
     engine = OpenVINOEngine(
         encoder=_compiled(core, graphs / ENCODER, precision),
         precision=precision,
@@ -55,7 +54,7 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
         identity=f"{_encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
     )
-    engine.decoder.transformer_of(SLOTS)
+    engine.decoder.replay_of(SLOTS)
     return engine
 
 
@@ -65,23 +64,30 @@ def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, na
     folder: where the decoder's graphs are kept; nothing else need be there. What is compiled is not: it takes a third
     of a second. Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
     """
-    graphs = decoder_graphs_of(weights, folder)
+    graphs = _written(weights, folder, (base.precision,))
     require_encoder_of(base, _encoder_in(graphs), weights)
     decoder = _decoder_in(graphs, ov.Core(), base.precision)
-    decoder.transformer_of(SLOTS)
+    decoder.replay_of(SLOTS)
     return replace(base, decoder=decoder, version=name)
 
 
 def _decoder_in(graphs: Path, core: ov.Core, precision: str) -> _Decoder:
-    return _Decoder(
-        heads=_compiled(core, graphs / HEADS, precision),
-        first=_compiled(core, _with_slots(core.read_model(graphs / FIRST), FIRST_SLOTS), "f32"),
-        transformer=graphs / TRANSFORMER,
-        core=core,
-    )
+    first = _compiled(core, _with_slots(core.read_model(graphs / first_file(precision)), FIRST_SLOTS), "f32")
+    return _Decoder(first, graphs / replay_file(precision), core)
+
+
+def first_file(precision: str) -> str:
+    """The graph for first rounds."""
+    return f"first-{precision}.xml"
+
+
+def replay_file(precision: str) -> str:
+    """The graph that takes the mask of a round before."""
+    return f"replay-{precision}.xml"
 
 
 def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
+    """arithmetic: of all that the graph does not convert by itself."""
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic}
     return core.compile_model(graph, "CPU", options).create_infer_request()
 
@@ -96,27 +102,25 @@ def precisions() -> tuple[Literal["f32", "bf16"], ...]:
 
 
 def graphs_of(weights: WeightsFile, folder: Path) -> Path:
-    """The folder of this file's graphs, written by a child process where they are not there yet. WeightsError."""
-    return _written(weights, folder, "all")
+    """The folder of this file's graphs, written by a child process where they are not there yet. WeightsError.
+
+    For all precisions: who prepares a folder need not have the CPU that uses it.
+    """
+    return _written(weights, folder, ("encoder", "f32", "bf16"))
 
 
-def decoder_graphs_of(weights: WeightsFile, folder: Path) -> Path:
-    """Likewise, without the encoder's graph; its hash is there."""
-    return _written(weights, folder, "decoder")
-
-
-def _written(weights: WeightsFile, folder: Path, part: Literal["all", "decoder"]) -> Path:
+def _written(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path:
     source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
     version = ov.__version__.split("-")[0]
     name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
-    graphs = folder / (name if part == "all" else f"{name}-{part}")
+    graphs = folder / (name if "encoder" in parts else f"{name}-decoder-{'-'.join(parts)}")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{graphs}.lock"):
         if not graphs.exists():
             with tempfile.TemporaryDirectory(dir=folder) as making:
                 command = [sys.executable, "-m", "backend.segmentation.openvino_graphs"]
                 made = subprocess.run(  # noqa: S603 - our own module, our own arguments
-                    [*command, str(weights.path), weights.kind, weights.upsample, making, part],
+                    [*command, str(weights.path), weights.kind, weights.upsample, making, *parts],
                     capture_output=True,
                     text=True,
                     check=False,
@@ -132,16 +136,15 @@ def _written(weights: WeightsFile, folder: Path, part: Literal["all", "decoder"]
 class _Decoder:
     """What of an engine a version has for itself."""
 
-    heads: ov.InferRequest
     first: ov.InferRequest
-    transformer: Path
+    replay: Path
     core: ov.Core
     compiled: dict[int, ov.InferRequest] = field(default_factory=dict)
 
-    def transformer_of(self, slots: int) -> ov.InferRequest:
-        """The transformer with this many token slots, compiled where it is asked for the first time."""
+    def replay_of(self, slots: int) -> ov.InferRequest:
+        """The graph with this many token slots, compiled where it is asked for the first time."""
         if slots not in self.compiled:
-            graph = self.core.read_model(self.transformer)  # not kept: 17 MiB that are hardly ever read again
+            graph = self.core.read_model(self.replay)  # not kept: 17 MiB that are hardly ever read again
             self.compiled[slots] = _compiled(self.core, _with_slots(graph, slots), "f32")
         return self.compiled[slots]
 
@@ -159,16 +162,16 @@ class OpenVINOEngine:
     encoding: threading.Lock = field(default_factory=threading.Lock)
     decoding: threading.Lock = field(default_factory=threading.Lock)
 
-    def encode(self, canvas: Floats) -> Floats:
-        """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
+    def encode(self, canvas: Floats) -> Features:
+        """Canvas 1 x 3 x 1024 x 1024 -> embedding."""
         with self.encoding:
             self.encoder.infer([canvas], share_inputs=True)
-            return np.array(self.encoder.get_output_tensor(0).data[0], np.float32)  # a copy: the next call writes there
+            return np.array(self.encoder.get_output_tensor(0).data[0])  # a copy: the next call writes there
 
     def decode(
-        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
-    ) -> tuple[Floats, Floats]:
-        """B prompts of N tokens on one embedding -> logits B x 4 x 256 x 256, predicted IoUs B x 4.
+        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
+        """B prompts of N tokens on one embedding -> logits B x 256 x 256.
 
         One prompt after the other: on a CPU a batch is no faster than its parts, and would need a graph of its own.
         """
@@ -181,21 +184,17 @@ class OpenVINOEngine:
             placed[0, :tokens], named[0, :tokens] = coordinates[index], labels[index]
             prompt: list[NDArray[np.generic]] = [embedding[None], placed, named]
             if not first:
-                before = NO_MASK if low_res is None else low_res[index : index + 1]
+                before = NO_MASK if low_res is None else low_res[None, index : index + 1]
                 prompt += [before, np.array([low_res is not None], np.float32)]
             made.append(self._decoded(prompt, None if first else slots))
-        logits, ious = zip(*made, strict=True)
-        return np.concatenate(logits), np.concatenate(ious)
+        return np.stack(made)
 
-    def _decoded(self, prompt: list[NDArray[np.generic]], slots: int | None) -> tuple[Floats, Floats]:
-        """slots: of the transformer that takes the prompt; None is the one for first rounds."""
+    def _decoded(self, prompt: list[NDArray[np.generic]], slots: int | None) -> Floats:
+        """slots: of the graph that takes the prompt; None is the one for first rounds."""
         with self.decoding:
-            decoder = self.decoder
-            transformer = decoder.first if slots is None else decoder.transformer_of(slots)
-            transformer.infer(prompt, share_inputs=True)
-            decoder.heads.infer([tensor.data for tensor in transformer.output_tensors], share_inputs=True)
-            logits, ious = (np.array(tensor.data, np.float32) for tensor in decoder.heads.output_tensors)
-        return logits, ious
+            graph = self.decoder.first if slots is None else self.decoder.replay_of(slots)
+            graph.infer(prompt, share_inputs=True)
+            return np.array(graph.get_output_tensor(0).data[0, 0])
 
 
 def _with_slots(graph: ov.Model, slots: int) -> ov.Model:

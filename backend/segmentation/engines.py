@@ -14,6 +14,11 @@ ABSENT, PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -2, -1, 2, 3
 
 Floats = NDArray[np.float32]
 
+FEATURES = (4096, 256)
+Features = NDArray[np.float16]
+"""An embedding, 4096 x 256: the places of its 64 x 64 grid, row by row, and their channels. Rounded from the start, so
+that what was kept gives the masks that it gave when it was new; channels last, as the decoder multiplies them."""
+
 
 class Engine(Protocol):
     """An encoder and a decoder, ready to run; safe to call from many threads at once."""
@@ -26,17 +31,17 @@ class Engine(Protocol):
     def version(self) -> str:
         """What answers name as model_version: the weights' name and the first digits of their hash."""
 
-    def encode(self, canvas: Floats) -> Floats:
-        """Canvas 1 x 3 x 1024 x 1024 -> embedding 256 x 64 x 64."""
+    def encode(self, canvas: Floats) -> Features:
+        """Canvas 1 x 3 x 1024 x 1024 -> embedding."""
 
     def decode(
-        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
-    ) -> tuple[Floats, Floats]:
-        """B prompts of N tokens each on one embedding -> logits B x 4 x 256 x 256 and predicted IoUs B x 4.
+        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
+        """B prompts of N tokens each on one embedding -> logits B x 256 x 256.
 
         coordinates: B x N x 2 in canvas pixels. labels: B x N of 0, 1 (clicks), 2, 3 (a box's corners), -1 (padding,
-        which SAM wants once behind clicks without a box). low_res: B x 1 x 256 x 256, logits of the round before.
-        Mask 0 is SAM's single mask, 1 to 3 are the whole, part and subpart of an ambiguous prompt.
+        which SAM wants once behind clicks without a box). low_res: B x 256 x 256, logits of the round before.
+        SAM's single mask answers clicks and boxes alike; docs/quality.md has the figures that decided it.
         """
 
 

@@ -46,6 +46,9 @@ EncoderKind = Literal["repvit_m1", "tinyvit"]
 GRID = 64
 """Side of the embedding."""
 
+SINGLE_MASK = 0
+"""SAM's own answer to a prompt that is clear; masks 1 to 3 are whole, part and subpart of what one click may mean."""
+
 
 class SegmentationModel(nn.Module):
     """The parts under their published names. Training uses them one by one; `Decoder` is how they answer prompts."""

@@ -9,20 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Engine, Floats
+from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Engine, Features, Floats
 from backend.segmentation.preprocess import CELL, Frame, canvas_of, mask_at_full_size
 from backend.segmentation.prompts import POSITIVE, Prompt
-from backend.segmentation.selection import SINGLE_MASK, stability_score, without_specks
+from backend.segmentation.selection import stability_score, without_specks
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What the encoder saw: features float16 256 x 64 x 64, and how the image lies on the canvas.
+    """What the encoder saw, and how the image lies on the canvas."""
 
-    Rounded from the start, so that what was kept gives the masks that it gave when it was new.
-    """
-
-    features: NDArray[np.float16]
+    features: Features
     frame: Frame
 
 
@@ -36,7 +33,7 @@ class Mask:
 
 def encode(engine: Engine, pixels: NDArray[np.uint8], frame: Frame) -> Embedding:
     """RGB uint8 H x W x 3 -> its embedding. frame: of the image, which may have been decoded smaller than it is."""
-    return Embedding(engine.encode(canvas_of(pixels, frame)).astype(np.float16), frame)
+    return Embedding(engine.encode(canvas_of(pixels, frame)), frame)
 
 
 def decode(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], smallest_share: float = 0.0) -> list[Mask]:
@@ -67,15 +64,13 @@ def rounds_of(prompt: Prompt) -> list[int]:
 def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt]) -> Floats:
     """Logits B x 256 x 256 of prompts of one shape: the replay, round by round, each with the logits of the last."""
     logits: Floats | None = None
-    features = embedding.features.astype(np.float32)
     for clicks in rounds_of(prompts[0]):
         tokens = [_tokens(prompt, clicks, embedding.frame) for prompt in prompts]
         coordinates = np.array([coordinate for coordinate, _ in tokens], np.float32)
         labels = np.array([label for _, label in tokens], np.int64)
-        made, _ = engine.decode(features, coordinates, labels, logits)
-        logits = made[:, SINGLE_MASK : SINGLE_MASK + 1]
+        logits = engine.decode(embedding.features, coordinates, labels, logits)
     assert logits is not None, "a prompt has at least one round"
-    return logits[:, 0]
+    return logits
 
 
 def _tokens(prompt: Prompt, clicks: int, frame: Frame) -> tuple[list[tuple[float, float]], list[int]]:

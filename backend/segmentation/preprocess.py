@@ -22,8 +22,8 @@ CELL = SIDE // LOW_RES_SIDE
 """Canvas pixels to a cell of the low-res mask."""
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
-VERSION = "longest1024-pil-dct1280"
-"""Names this preprocessing in cache keys: an embedding made with another one is not the same."""
+VERSION = "longest1024-pil-dct1280-places"
+"""Names this preprocessing, and how embeddings lie in memory, in cache keys: one made otherwise is not the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which of the decoder's masks is the answer, how sure it is, and which parts of it are kept."""
+"""How sure a mask is, and which parts of it are kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from backend.segmentation.engines import Floats
 
 STABILITY_OFFSET = 1.0
-SINGLE_MASK = 0
-"""SAM's single mask answers clicks and boxes alike; docs/quality.md has the figures that decided it."""
 
 
 def stability_score(logits: Floats) -> float:

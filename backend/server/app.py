@@ -33,8 +33,8 @@ log = structlog.stdlib.get_logger("edgesam")
 STATUS_OF_LINK = {"image": 502, "label studio": 502, "weights": 503}
 """What we could not get; every other broken link is in what the caller sent: 422."""
 
-GZIP_LEAST, GZIP_LEVEL = 4096, 4
-"""Bytes from which an answer is worth it, and a level that costs a few milliseconds for a large mask."""
+GZIP_LEAST, GZIP_LEVEL = 4096, 1
+"""Bytes from which an answer is worth it. The first level takes half the time of the fourth, for a sixth more bytes."""
 
 
 def create_app(

@@ -34,12 +34,12 @@ class DiscEngine:
     def encode(self, canvas):
         self.encoded += 1
         lit = canvas[0].reshape(3, -1)
-        return np.broadcast_to(lit.mean(axis=1).repeat(86)[:256, None, None], (256, 64, 64)).astype(np.float32)
+        return np.broadcast_to(lit.mean(axis=1).repeat(86)[:256], (4096, 256)).astype(np.float16)
 
     def decode(self, embedding, coordinates, labels, low_res):
-        self.colours.append(embedding[0, 0, 0])
+        self.colours.append(embedding[0, 0])
         y, x = np.mgrid[:256, :256] + 0.5
-        logits = np.empty((len(labels), 4, 256, 256), np.float32)
+        logits = np.empty((len(labels), 256, 256), np.float32)
         for one, (points, kinds) in enumerate(zip(coordinates / 4, labels, strict=True)):
             inside = np.zeros((256, 256), bool)
             for (px, py), kind in zip(points, kinds, strict=True):
@@ -52,15 +52,14 @@ class DiscEngine:
                 if kind == 0:
                     inside &= np.hypot(x - px, y - py) >= HOLE
             logits[one] = np.where(inside, 8, -8)
-        return logits, np.full((len(labels), 4), 0.9, np.float32)
+        return logits
 
 
 class NothingEngine(DiscEngine):
     """Finds nothing."""
 
     def decode(self, embedding, coordinates, labels, low_res):
-        logits, ious = super().decode(embedding, coordinates, labels, low_res)
-        return np.full_like(logits, -8), ious
+        return np.full_like(super().decode(embedding, coordinates, labels, low_res), -8)
 
 
 def picture(width=800, height=534, colour=(90, 140, 40), kind="JPEG", orientation=1, mode="RGB"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.learning.decoding import decoder_of
+from backend.learning.decoding import decoder_of, places_of
 from backend.segmentation.model import Decoder, build_model
 
 PROMPTS, TOKENS = 3, 4
@@ -27,9 +27,14 @@ def asked(request):
     )
 
 
+def answered(model, asked, bf16=False):
+    embedding, *prompt = asked
+    return decoder_of(model, bf16)(places_of(embedding), *prompt)
+
+
 def test_it_answers_as_sams_own_modules_do(model, asked):
     with torch.no_grad():
-        logits, ious = decoder_of(model, bf16=False)(*asked)
+        logits, ious = answered(model, asked)
         wanted, wanted_ious = Decoder(model)(*asked)
 
     torch.testing.assert_close(logits, wanted, atol=1e-3, rtol=1e-3)
@@ -38,7 +43,7 @@ def test_it_answers_as_sams_own_modules_do(model, asked):
 
 def test_in_bf16_it_answers_nearly_so(model, asked):
     with torch.no_grad():
-        logits, _ = decoder_of(model, bf16=True)(*asked)
+        logits, _ = answered(model, asked, bf16=True)
         wanted, _ = Decoder(model)(*asked)
 
     assert logits.dtype == torch.bfloat16
@@ -48,9 +53,7 @@ def test_in_bf16_it_answers_nearly_so(model, asked):
 def test_all_of_the_mask_decoder_learns_as_it_would_with_sams_own_modules(model, asked):
     parameters = dict(model.mask_decoder.named_parameters())
 
-    made = torch.autograd.grad(
-        decoder_of(model, bf16=False)(*asked)[0].square().mean(), parameters.values(), allow_unused=True
-    )
+    made = torch.autograd.grad(answered(model, asked)[0].square().mean(), parameters.values(), allow_unused=True)
     wanted = torch.autograd.grad(Decoder(model)(*asked)[0].square().mean(), parameters.values(), allow_unused=True)
 
     for name, one, other in zip(parameters, made, wanted, strict=True):

@@ -49,7 +49,7 @@ def test_a_picture_of_a_file_has_its_masks_numbered_from_one(masks: Path, random
     found = Sample(sample.source, sample.image, sample.mask, (2, 7))  # 7 is not in the label map, 1 is not asked for
     example = example_of(load_torch_engine(random_weights, "cpu"), found)
     assert example.key == hashlib.sha256(sample.image.read_bytes()).hexdigest()
-    assert (example.features.shape, example.features.dtype) == ((256, 64, 64), np.float16)
+    assert (example.features.shape, example.features.dtype) == ((4096, 256), np.float16)
     assert example.weights == (1.0,)
     assert np.array_equal(example.labels == 1, sample.labels() == 2)
     assert np.array_equal(example.labels == 0, sample.labels() != 2)

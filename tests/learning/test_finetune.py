@@ -23,7 +23,7 @@ def picture(seed: int, objects: int = 2, weights: tuple[float, ...] | None = Non
     for number in range(objects):
         middle = (number + 0.5) * width, 60 + 5 * (seed % 3)
         labels[(columns - middle[0]) ** 2 + (rows - middle[1]) ** 2 < (0.4 * width) ** 2] = number + 1
-    features = np.random.default_rng(seed).normal(size=(256, 64, 64))
+    features = np.random.default_rng(seed).normal(size=(4096, 256))
     return Example(str(seed), features.astype(np.float16), Frame(160, 120), labels, weights or (1.0,) * objects)
 
 
@@ -77,9 +77,9 @@ def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel)
 def test_a_step_sees_several_pictures_each_object_with_its_own_embedding() -> None:
     examples = [picture(seed, objects=1 + seed) for seed in range(4)]
     embeddings, truth = drawn(examples, np.random.default_rng(0), OBJECTS)
-    assert embeddings.shape == (OBJECTS, 256, 64, 64)
+    assert embeddings.shape == (OBJECTS, 4096, 256)
     assert truth.shape == (OBJECTS, 256, 256)
-    by_embedding = {example.features.astype(np.float32).tobytes(): example for example in examples}
+    by_embedding = {example.features.tobytes(): example for example in examples}
     seen = [by_embedding[embedding.numpy().tobytes()] for embedding in embeddings]
     assert len({example.key for example in seen}) > 1
     for example, mask in zip(seen, truth, strict=True):

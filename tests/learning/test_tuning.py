@@ -22,7 +22,7 @@ FLAT = {"box": 50.0, "click1": 50.0, "click2": 50.0, "click3": 50.0}
 
 
 def example(key: str) -> Example:
-    return Example(key, np.zeros((256, 64, 64), np.float16), Frame(8, 8), np.ones((8, 8), np.int16), (1.0,))
+    return Example(key, np.zeros((4096, 256), np.float16), Frame(8, 8), np.ones((8, 8), np.int16), (1.0,))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ MUCH = 1 << 30
 
 
 def embedding(seed: int = 0) -> Embedding:
-    values = np.random.default_rng(seed).normal(0, 1, (256, 64, 64))
+    values = np.random.default_rng(seed).normal(0, 1, (4096, 256))
     return Embedding(values.astype(np.float16), Frame(4000, 3000))
 
 

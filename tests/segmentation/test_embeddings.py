@@ -12,7 +12,7 @@ from backend.segmentation.preprocess import Frame
 
 
 def embedding(value: float = 0.0) -> Embedding:
-    return Embedding(np.full((256, 64, 64), value, np.float16), Frame(8, 8))
+    return Embedding(np.full((4096, 256), value, np.float16), Frame(8, 8))
 
 
 SIZE = embedding().features.nbytes
@@ -31,7 +31,7 @@ def test_the_least_recently_used_goes_first() -> None:
         cache.get(key, embedding)
     cache.get("c", embedding)
     cache.get("a", lambda: pytest.fail("a was used last"))
-    assert cache.get("b", lambda: embedding(7)).features[0, 0, 0] == 7
+    assert cache.get("b", lambda: embedding(7)).features[0, 0] == 7
     assert cache.figures.evictions == 2
     assert cache.figures.bytes == 2 * SIZE
 
@@ -81,14 +81,14 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
         for asked in (first, second):
             with pytest.raises(OSError, match="no such image"):
                 asked.result(10)
-    assert cache.get("a", embedding).features.shape == (256, 64, 64)
+    assert cache.get("a", embedding).features.shape == (4096, 256)
 
 
 def test_what_another_process_kept_is_reread(tmp_path: Path) -> None:
     EmbeddingCache(SIZE, EmbeddingFiles(tmp_path, 10 * SIZE)).get("a", lambda: embedding(5))
     cache = EmbeddingCache(SIZE, EmbeddingFiles(tmp_path, 10 * SIZE))
-    assert cache.get("a", lambda: pytest.fail("it is on disk")).features[0, 0, 0] == 5
-    assert cache.get("a", lambda: pytest.fail("it is in memory")).features[0, 0, 0] == 5
+    assert cache.get("a", lambda: pytest.fail("it is on disk")).features[0, 0] == 5
+    assert cache.get("a", lambda: pytest.fail("it is in memory")).features[0, 0] == 5
     figures = cache.figures
     assert (figures.hits, figures.disk_hits, figures.misses, figures.entries) == (1, 1, 0, 1)
     assert figures.bytes == SIZE

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.segmentation.engines import Floats
+from backend.segmentation.engines import FEATURES, Features, Floats
 from backend.segmentation.weights import WeightsFile
 from backend.server.loading import Loading
 from backend.server.runner import Runner
@@ -33,17 +33,16 @@ class DiscEngine:
 
     identity, version = "standin", "standin-01234567"
 
-    def encode(self, canvas: Floats) -> Floats:
-        return np.zeros((256, 64, 64), np.float32)
+    def encode(self, canvas: Floats) -> Features:
+        return np.zeros(FEATURES, np.float16)
 
     def decode(
-        self, embedding: Floats, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
-    ) -> tuple[Floats, Floats]:
+        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
         rows, columns = np.mgrid[:256, :256].astype(np.float32)
         centres = coordinates[:, 0] / 4
         away = np.hypot(columns - centres[:, 0, None, None], rows - centres[:, 1, None, None])
-        logits = np.repeat((30 - away)[:, None], 4, axis=1).astype(np.float32)
-        return logits, np.ones((len(labels), 4), np.float32)
+        return (30 - away).astype(np.float32)
 
 
 def loaded(_settings: Settings) -> Loading:
