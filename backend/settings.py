@@ -52,10 +52,10 @@ class Settings(BaseSettings):
     )
     edgesam_precision: Literal["auto", "f32", "bf16"] = Field(
         "auto",
-        description="OpenVINO's arithmetic in encoder and mask heads: auto is bf16 where the CPU has it, else f32.",
+        description="OpenVINO's arithmetic in encoder and decoder's products: auto is bf16 where the CPU has it, else f32.",
     )
     edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
-        128, description="Memory for embeddings in one process, in MiB; an image takes 2."
+        64, description="Memory for embeddings in one process, in MiB; an image takes 2. Others are reread from disk."
     )
     edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
         2048, description="Room for embeddings in MODEL_DIR, in MiB, for all processes; an image takes 2; 0 is off."

@@ -21,8 +21,7 @@ from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor, preprocess
 from backend.segmentation.embeddings import EmbeddingCache
-from backend.segmentation.engines import Engine
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import Embedding, Engine
 
 __all__ = ["Segmenter", "Unanswerable", "answer"]
 

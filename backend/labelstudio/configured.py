@@ -18,11 +18,11 @@ from backend.labelstudio.project_versions import ProjectVersions
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
-from backend.segmentation.engines import FEATURES, Engine
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import FEATURES, Embedding, Engine
+from backend.segmentation.familiar import VersionEngine, familiar_in
 from backend.segmentation.preprocess import SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Prompt
-from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
+from backend.segmentation.weights import WeightsError, WeightsFile, base_of, find_weights
 from backend.settings import Settings
 
 MIB = 1024 * 1024
@@ -42,6 +42,9 @@ def engine_of(settings: Settings, weights: WeightsFile) -> Engine:
 
 
 def _cold_engine(settings: Settings, weights: WeightsFile) -> Engine:
+    if base := base_of(weights, settings.model_dir, settings.edgesam_accept_licence):
+        graphs = settings.model_dir / "openvino"
+        return _beside(_cold_engine(settings, base), weights, graphs, f"{weights.name}-{weights.sha256[:8]}")
     if engine_name(settings, weights) == "openvino":
         from backend.segmentation.engine_openvino import load_openvino_engine
 
@@ -56,22 +59,30 @@ def version_engine(base: Engine, version: Version) -> Engine:
     weights = find_weights(str(version.file), version.file.parent)
     if weights.sha256 != version.sha256:
         raise WeightsError(f"{version.file} is not what was recorded: its SHA-256 is {weights.sha256}; fine-tune again")
-    engine = _with_decoder_of(base, weights, version)
+    engine = _beside(base, weights, version.file.with_suffix(".openvino"), version.name)
     nothing = Embedding(np.zeros(FEATURES, np.float16), Frame(SIDE, SIDE))
     predictor.decode(engine, nothing, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
     return engine
 
 
-def _with_decoder_of(base: Engine, weights: WeightsFile, version: Version) -> Engine:
+def _beside(base: Engine, weights: WeightsFile, graphs: Path, name: str) -> VersionEngine:
+    """graphs: a folder for what OpenVINO needs of it."""
+    familiar = familiar_in(weights.path)
+    if familiar is None:
+        raise WeightsError(f"{weights.path} does not say on which pictures it answers: fine-tune again")
+    return VersionEngine(base, _with_decoder_of(base, weights, graphs, name), familiar)
+
+
+def _with_decoder_of(base: Engine, weights: WeightsFile, graphs: Path, name: str) -> Engine:
     from backend.segmentation import engine_openvino
 
     if isinstance(base, engine_openvino.OpenVINOEngine):
-        return engine_openvino.with_decoder_of(base, weights, version.file.with_suffix(".openvino"), version.name)
+        return engine_openvino.with_decoder_of(base, weights, graphs, name)
     from backend.segmentation import engine_torch
 
     if isinstance(base, engine_torch.TorchEngine):
-        return engine_torch.with_decoder_of(base, weights, version.name)
-    raise WeightsError(f"the engine {base.identity} takes no decoder of {version.name}")
+        return engine_torch.with_decoder_of(base, weights, name)
+    raise WeightsError(f"the engine {base.identity} takes no decoder of {name}")
 
 
 def project_versions_of(settings: Settings) -> ProjectVersions:

@@ -11,11 +11,9 @@ from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.accepted_examples import AcceptedPicture
-from backend.learning.decoding import decoder_of
-from backend.learning.devices import cpu_has_bf16
-from backend.learning.tuning import Outcome, with_decoder
+from backend.learning.gate import Answers
+from backend.learning.tuning import Outcome
 from backend.learning.version_report import Case, case_of, version_report
-from backend.segmentation.model import SegmentationModel
 
 MOST_PICTURES = 12
 
@@ -25,22 +23,21 @@ log = structlog.get_logger()
 def report_on(
     version: Version,
     before: str,
-    old: SegmentationModel,
+    old: Answers,
+    new: Answers,
     outcome: Outcome,
     pictures: Sequence[AcceptedPicture],
     images: ImageLoader,
 ) -> None:
-    """Writes <name>.html beside the version's file. before, old: what it was compared with."""
-    page, cases = version.file.with_suffix(".html"), list(_cases(old, outcome, pictures, images))
+    """Writes <name>.html beside the version's file. before, old: what it was compared with. new: how it answers."""
+    page, cases = version.file.with_suffix(".html"), list(_cases(old, new, outcome, pictures, images))
     version_report(page, version.name, before, outcome.curve, outcome.verdict, cases)
 
 
 def _cases(
-    old: SegmentationModel, outcome: Outcome, pictures: Sequence[AcceptedPicture], images: ImageLoader
+    old: Answers, new: Answers, outcome: Outcome, pictures: Sequence[AcceptedPicture], images: ImageLoader
 ) -> Iterator[Case]:
     came_from = {picture.example.key: picture for picture in pictures}
-    bf16 = cpu_has_bf16()
-    before, after = decoder_of(old, bf16), decoder_of(with_decoder(old, outcome.decoder), bf16)
     for example in outcome.judged[:MOST_PICTURES]:
         picture = came_from[example.key]
         try:
@@ -50,4 +47,4 @@ def _cases(
         except Unanswerable as error:
             log.warning("A picture is not shown", task=picture.task["id"], why=str(error))
             continue
-        yield case_of(example, pixels, before, after)
+        yield case_of(example, pixels, old, new)

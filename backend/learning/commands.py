@@ -48,13 +48,16 @@ def evaluate_command(
     clicks: Annotated[int, typer.Option(min=3, max=20, help="Most clicks; above 3 they are counted.")] = 3,
     rule: Annotated[Rule, typer.Option(help="Which mask answers one click.")] = Rule.SINGLE,
     replay: Annotated[bool, typer.Option(help="Replay clicks with the mask before.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     skip: Annotated[int, typer.Option(min=0, help="Leave out so many first images of each source.")] = 0,
 ) -> None:
-    """Measure masks: mIoU of a box and of 1, 2, 3 clicks of a simulated annotator, by source and on average."""
+    """Measure masks: mIoU of a box and of 1, 2, 3 clicks of a simulated annotator, by source and on average.
+
+    They are those of the engine that serves; other rules and no replay are measured with torch.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
+    from backend.labelstudio.configured import engine_of
     from backend.learning.evaluate import ModelDoor, Selection, evaluate
     from backend.learning.report import figures_of, picture_of, table_of
     from backend.learning.variants import Variant
@@ -62,7 +65,11 @@ def evaluate_command(
 
     selection = Selection(tuple(filter(None, sources.split(","))), images, objects, split, clicks, skip)
     with _told():
-        door = ModelDoor(Variant(load_torch_engine(_found(weights), device), rule.value, replay))
+        usual = rule is Rule.SINGLE and replay
+        found = _found(weights)
+        door = ModelDoor(
+            engine_of(settings_given(), found) if usual else Variant(load_torch_engine(found), rule.value, replay)
+        )
         with Progress(transient=True) as progress:
             bar = progress.add_task("images")
             report = evaluate(door, data, selection, lambda done, of: progress.update(bar, completed=done, total=of))

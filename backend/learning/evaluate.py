@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from backend.learning.clicks import Click, Region, first_click, iou, next_click, tight_box
 from backend.learning.masks import DOMAIN, OBJECT, Sample, kinds_of, samples_of, source_folders, spread
-from backend.segmentation.engines import Engine
-from backend.segmentation.predictor import Embedding, decode, encode
+from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.predictor import decode, encode
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Prompt
 

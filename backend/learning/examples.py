@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.learning.masks import Sample
-from backend.segmentation.engines import Engine, Features
+from backend.segmentation.engines import Embedding, Engine, Features
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import SIDE, Frame
 
@@ -32,6 +32,10 @@ class Example:
     frame: Frame
     labels: NDArray[np.int16]
     weights: tuple[float, ...]
+
+    @property
+    def embedding(self) -> Embedding:
+        return Embedding(self.features, self.frame)
 
 
 def example_of(engine: Engine, sample: Sample) -> Example:

@@ -2,7 +2,7 @@
 embedding, stays as it is.
 
 The same loop of prompts as in distillation teaches and the same simulated annotator judges. Meanwhile the decoder is to
-answer as its base does on general pictures, so that it does not forget them.
+answer as its base does on those general pictures that it is going to be asked about, so that it does not forget them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from backend.learning.clicks import first_click, next_click
 from backend.learning.decoding import decoder_of
 from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import Example
-from backend.learning.gate import judged, overall
+from backend.learning.gate import everywhere, judged, overall
 from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import Decode, answered, begun, prompt_rounds
@@ -75,7 +75,7 @@ def finetune(
 ) -> Tuned:
     """Trains a copy of the model's mask decoder for at most so many minutes, its checks included.
 
-    validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are.
+    validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are, if any.
     Raises DataError where no mask is large enough to be asked for.
     """
     torch.manual_seed(seed)
@@ -132,7 +132,7 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
     learning = _state(run.student)
     if run.average:
         run.student.mask_decoder.load_state_dict(run.average)
-    figures = judged(run.decode, checked, CHECKED_OBJECTS)
+    figures = judged(everywhere(run.decode), checked, CHECKED_OBJECTS)
     loss = float(np.mean(run.losses)) if run.losses else math.nan
     run.curve.append({"minutes": minutes, "steps": float(run.steps), "loss": loss, **figures})
     run.losses.clear()

@@ -7,12 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from backend.labelstudio.configured import engine_of, weights_of
-from backend.learning.decoding import decoder_of
-from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import example_of
 from backend.learning.gate import Verdict
 from backend.learning.masks import DataError, samples_of
-from backend.learning.tuning import tuned, with_decoder
+from backend.learning.tuning import tuned, version_answers
 from backend.learning.version_files import write_version
 from backend.learning.version_report import case_of, version_report
 from backend.segmentation.model import model_of
@@ -43,8 +41,8 @@ def finetune_files(
     outcome = tuned(
         model, engine, [example for example, _ in came_from.values()], settings.edgesam_finetune_minutes, say
     )
-    write_version(weights, outcome.decoder, out)
-    old, new = (decoder_of(one, cpu_has_bf16()) for one in (model, with_decoder(model, outcome.decoder)))
+    write_version(weights, outcome.decoder, outcome.familiar, out)
+    old, new = version_answers(model, None), version_answers(model, (outcome.decoder, outcome.familiar))
     cases = [case_of(example, came_from[example.key][1].pixels(), old, new) for example in outcome.judged[:SHOWN]]
     version_report(out.with_suffix(".html"), out.stem, weights.name, outcome.curve, outcome.verdict, cases)
     return outcome.verdict

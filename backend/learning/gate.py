@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -15,14 +15,18 @@ from backend.learning.evaluate import clicked
 from backend.learning.examples import Example
 from backend.learning.masks import spread
 from backend.learning.prompting import Decode
-from backend.segmentation.engines import Features, Floats
+from backend.segmentation.engines import Embedding, Features, Floats
+from backend.segmentation.familiar import Familiar
 from backend.segmentation.model import SINGLE_MASK
-from backend.segmentation.predictor import Embedding, decode
+from backend.segmentation.predictor import decode
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.prompts import Prompt
 
 Figures = dict[str, float]
 """Mean IoU in percent: box, click1, click2, click3."""
+
+Answers = Callable[[Embedding], Decode]
+"""Which decoder answers a picture."""
 
 NAMES = ("box", "click1", "click2", "click3")
 JUDGED = ("box", "click1", "click3")
@@ -60,27 +64,40 @@ class TorchDecoder:
         raise NotImplementedError("embeddings are known")
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """As Engine.decode."""
         asked = coordinates.tobytes(), labels.tobytes(), b"" if low_res is None else low_res.tobytes()
         if asked not in self.known:
             before = np.zeros((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
-            image, places, named, last = map(torch.tensor, (embedding[None], coordinates, labels, before[:, None]))
+            image, places, named, last = map(
+                torch.tensor, (embedding.features[None], coordinates, labels, before[:, None])
+            )
             with torch.inference_mode():
                 logits, _ = self.answer(image, places, named, last, torch.tensor([float(low_res is not None)]))
             self.known[asked] = logits[:, SINGLE_MASK].float().numpy()
         return self.known[asked]
 
 
-def judged(answer: Decode, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
+def everywhere(decode: Decode) -> Answers:
+    """One decoder, whatever the picture."""
+    return lambda _: decode
+
+
+def where_familiar(familiar: Familiar, learned: Decode, base: Decode) -> Answers:
+    """As a version answers (backend/segmentation/familiar.py)."""
+    return lambda embedding: learned if familiar.holds(embedding) else base
+
+
+def judged(answers: Answers, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
     """Boxes and clicks on at most `each` objects of each picture, at the label map's size; means over pictures."""
-    by_picture = [_means(rows) for example in examples if (rows := _objects_figures(answer, example, each))]
+    by_picture = [_means(rows) for example in examples if (rows := _objects_figures(answers, example, each))]
     return {name: round(100 * value, 2) for name, value in _means(by_picture).items()}
 
 
-def _objects_figures(answer: Decode, example: Example, each: int) -> list[Figures]:
-    engine, embedding = TorchDecoder(answer), Embedding(example.features, example.frame)
+def _objects_figures(answers: Answers, example: Example, each: int) -> list[Figures]:
+    embedding = example.embedding
+    engine = TorchDecoder(answers(embedding))
 
     def ask(prompt: Prompt) -> Region:
         return decode(engine, embedding, [prompt])[0].pixels
@@ -105,9 +122,9 @@ def overall(figures: Figures) -> float:
 
 
 def compared(
-    old: Decode,
-    new: Decode,
-    base: Decode,
+    old: Answers,
+    new: Answers,
+    base: Answers,
     validation: Sequence[Example],
     general: Sequence[Example],
     each: int = OBJECTS_EACH,

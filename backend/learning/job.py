@@ -23,12 +23,13 @@ from backend.learning.accepted_examples import pictures_of
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError
 from backend.learning.refresh import number_of, project_of, refreshed
-from backend.learning.tuning import tuned
+from backend.learning.tuning import Outcome, Serving, tuned, version_answers
 from backend.learning.version_files import write_version
 from backend.learning.worker import give_way, work_off
 from backend.segmentation.checkpoints import sha256_of
 from backend.segmentation.engines import Engine
-from backend.segmentation.model import SegmentationModel, model_of
+from backend.segmentation.familiar import familiar_in
+from backend.segmentation.model import model_of
 from backend.segmentation.weights import WeightsFile, find_weights
 from backend.settings import Settings
 
@@ -65,11 +66,12 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
         return f"{found} are too few: {FEWEST_REGIONS} on {FEWEST_PICTURES} are the least"
     tell(found)
     serving, old = _serving(settings, weights, job.project)
-    minutes = settings.edgesam_finetune_minutes
-    outcome = tuned(model_of(weights), engine.result(), examples, minutes, tell, serving=old)
+    model, minutes = model_of(weights), settings.edgesam_finetune_minutes
+    outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, "compared_with": serving}
-    version = _written(settings, job, weights, outcome.decoder, metrics)
-    report_on(version, serving, old, outcome, pictures, segmenter.images)
+    version = _written(settings, job, weights, outcome, metrics)
+    before, after = version_answers(model, old), version_answers(model, (outcome.decoder, outcome.familiar))
+    report_on(version, serving, before, after, outcome, pictures, segmenter.images)
     _settled(settings, engine.result(), version)
     return f"{version.name}, from {found}: {outcome.verdict.reason}"
 
@@ -92,22 +94,22 @@ def finetune_project(settings: Settings, number: int, say: Say) -> None:
     say(ended.told)
 
 
-def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, SegmentationModel]:
-    """What answers the project now, and its name: one of its versions, or the base."""
+def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, Serving | None]:
+    """The name of what answers the project now, and one of its versions, or None for the base."""
     serving = versions.current(settings.model_dir, project)
-    if serving is None or serving.base != weights.sha256[:8]:
-        return f"{weights.name}-{weights.sha256[:8]}", model_of(weights)
-    return serving.name, model_of(find_weights(str(serving.file), settings.model_dir))
+    familiar = familiar_in(serving.file) if serving and serving.base == weights.sha256[:8] else None
+    if serving is None or familiar is None:
+        return f"{weights.name}-{weights.sha256[:8]}", None
+    model = model_of(find_weights(str(serving.file), settings.model_dir))
+    return serving.name, (model.mask_decoder.state_dict(), familiar)
 
 
-def _written(
-    settings: Settings, job: Job, weights: WeightsFile, decoder: dict[str, torch.Tensor], metrics: dict[str, Any]
-) -> Version:
+def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcome, metrics: dict[str, Any]) -> Version:
     """The version with its file in its place; nobody knows of it yet."""
     number, base = versions.next_number(settings.model_dir, job.project), weights.sha256[:8]
     name = f"edgesam-{base}-p{number_of(job.project)}-v{number}"
     file = settings.model_dir / versions.FOLDER / job.project / f"{name}.safetensors"
-    write_version(weights, decoder, file)
+    write_version(weights, outcome.decoder, outcome.familiar, file)
     return Version(
         project=job.project,
         number=number,

@@ -7,22 +7,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from backend.learning.decoding import decoder_of
 from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import Example, example_of, split
 from backend.learning.finetune import Curve, finetune
-from backend.learning.gate import MOST_LOSS, Verdict, compared, judged, overall
+from backend.learning.gate import (
+    MOST_LOSS,
+    Answers,
+    Verdict,
+    compared,
+    everywhere,
+    judged,
+    overall,
+    where_familiar,
+)
 from backend.learning.masks import samples_of
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.familiar import Familiar, familiar_with
 from backend.segmentation.model import SegmentationModel
+from backend.segmentation.predictor import encode
+from backend.segmentation.preprocess import Frame
 
 State = dict[str, Tensor]
+Serving = tuple[State, Familiar]
+"""A version: its mask decoder's state, and on which pictures it answers."""
 
 GENERAL = Path(__file__).resolve().parents[2] / "model_assets" / "general"
-"""Pictures of everyday things that come with the project: what must not be forgotten."""
+"""Pictures of everyday things, with masks, that come with the project: what must not be forgotten."""
+EVERYDAY = GENERAL.parent / "everyday"
+"""More of them, without masks: what does not look like a project."""
 
 MOST_JUDGED = 32
 """Validation pictures that the verdict looks at."""
@@ -36,9 +54,13 @@ SHARE_OF_TRAINING = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """decoder: the tuned mask decoder's state. curve: see finetune.Tuned. judged: the validation pictures."""
+    """decoder: the tuned mask decoder's state. familiar: on which pictures it answers; on others the base does.
+
+    curve: see finetune.Tuned. judged: the validation pictures.
+    """
 
     decoder: State
+    familiar: Familiar
     curve: Curve
     verdict: Verdict
     judged: list[Example]
@@ -50,13 +72,13 @@ def tuned(
     examples: Sequence[Example],
     minutes: float,
     say: Callable[[str], None],
-    serving: SegmentationModel | None = None,
+    serving: Serving | None = None,
 ) -> Outcome:
     """Fine-tunes `model`'s mask decoder on two or more examples, and compares. engine: encodes the general pictures.
 
-    serving: what answers the project now, where that is not `model`, the base. Learning begins with the base each time,
+    serving: the version that answers the project now, if it is one. Learning begins with `model`, the base, each time,
     and with all examples: what one version forgot the next one need not. Half of the general pictures steady the
-    training, the other half judge it. Raises ValueError for fewer examples.
+    training, where the version will answer on them; the other half judge it. Raises ValueError for fewer examples.
     """
     if len(examples) < 2:
         raise ValueError(
@@ -64,26 +86,51 @@ def tuned(
         )
     training, validation = split(examples)
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
-    learned = finetune(model, training, validation, general[::2], SHARE_OF_TRAINING * minutes, say)
+    familiar = familiar_with([example.embedding for example in training], _everyday(engine))
+    near = [example for example in general[::2] if familiar.holds(example.embedding)]
+    learned = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
     say("as much of it as the general pictures allow")
-    decoder = _bearable(model, learned.decoder, general[::2])
-    bf16 = cpu_has_bf16()
-    base, new = decoder_of(model, bf16), decoder_of(with_decoder(model, decoder), bf16)
-    old = decoder_of(serving, bf16) if serving else base
-    verdict = compared(old, new, base, validation[:MOST_JUDGED], general[1::2])
+    decoder = _bearable(model, learned.decoder, near, MOST_LOSS * len(general[::2]) / max(len(near), 1))
+    verdict = compared(
+        version_answers(model, serving),
+        version_answers(model, (decoder, familiar)),
+        version_answers(model, None),
+        validation[:MOST_JUDGED],
+        general[1::2],
+    )
     say(verdict.reason)
-    return Outcome(decoder, learned.curve, verdict, validation)
+    return Outcome(decoder, familiar, learned.curve, verdict, validation)
 
 
-def _bearable(model: SegmentationModel, learned: State, general: Sequence[Example]) -> State:
+def version_answers(model: SegmentationModel, version: Serving | None) -> Answers:
+    """How a version of this base answers, or the base itself."""
+    bf16 = cpu_has_bf16()
+    base = decoder_of(model, bf16)
+    if version is None:
+        return everywhere(base)
+    decoder, familiar = version
+    return where_familiar(familiar, decoder_of(with_decoder(model, decoder), bf16), base)
+
+
+def _everyday(engine: Engine) -> list[Embedding]:
+    pictures = (np.asarray(Image.open(file)) for file in sorted(EVERYDAY.glob("*.jpg")))
+    return [encode(engine, pixels, Frame.of(pixels)) for pixels in pictures]
+
+
+def _bearable(model: SegmentationModel, learned: State, near: Sequence[Example], most_loss: float) -> State:
     """The decoder on the straight way from the model's own to the learned one that goes as far as possible without
-    losing what the gate forbids. Half of the way keeps most of what was learned (arXiv 2109.01903)."""
+    losing more points than that. Half of the way keeps most of what was learned (arXiv 2109.01903).
+
+    near: the general pictures on which it would answer; where there are none, nothing can be lost.
+    """
+    if not near:
+        return learned
     bf16 = cpu_has_bf16()
     own = model.mask_decoder.state_dict()
-    before = overall(judged(decoder_of(model, bf16), general))
+    before = overall(judged(everywhere(decoder_of(model, bf16)), near))
     for share in SHARES:
         mixed = {name: torch.lerp(own[name], value, share) for name, value in learned.items()}
-        if before - overall(judged(decoder_of(with_decoder(model, mixed), bf16), general)) <= MOST_LOSS:
+        if before - overall(judged(everywhere(decoder_of(with_decoder(model, mixed), bf16)), near)) <= most_loss:
             break
     return mixed
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engine_torch import TorchEngine
-from backend.segmentation.engines import BOX_TOP_LEFT, Features, Floats
+from backend.segmentation.engines import BOX_TOP_LEFT, Embedding, Features, Floats
 from backend.segmentation.model import SINGLE_MASK
 from backend.segmentation.selection import stability_score
 
@@ -38,7 +38,7 @@ class Variant:
         return self.engine.encode(canvas)
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """As Engine.decode, with the chosen mask."""
         logits, ious = self.engine.all_masks(embedding, coordinates, labels, low_res if self.replay else None)

@@ -17,9 +17,8 @@ from PIL import Image, ImageDraw
 from backend.learning.clicks import Click, Region, first_click, iou, tight_box
 from backend.learning.evaluate import as_prompt
 from backend.learning.examples import Example
-from backend.learning.gate import NAMES, Figures, TorchDecoder, Verdict
-from backend.learning.prompting import Decode
-from backend.segmentation.predictor import Embedding, decode
+from backend.learning.gate import NAMES, Answers, Figures, TorchDecoder, Verdict
+from backend.segmentation.predictor import decode
 
 TITLES = {"box": "box", "click1": "1 click", "click2": "2 clicks", "click3": "3 clicks"}
 COLOURS = {"box": "#555", "click1": "#d33", "click2": "#e90", "click3": "#28c"}
@@ -50,13 +49,13 @@ class Case:
     click: Click
 
 
-def case_of(example: Example, pixels: NDArray[np.uint8], old: Decode, new: Decode) -> Case:
+def case_of(example: Example, pixels: NDArray[np.uint8], old: Answers, new: Answers) -> Case:
     """The picture's largest object. pixels: of the picture, at any size; shown at that of its label map."""
     number = 1 + int(np.bincount(example.labels.ravel(), minlength=2)[1:].argmax())
     truth = example.labels == number
     click = first_click(truth)
-    embedding = Embedding(example.features, example.frame)
-    before, after = (decode(TorchDecoder(answer), embedding, [as_prompt([click])])[0].pixels for answer in (old, new))
+    engines = (TorchDecoder(answers(example.embedding)) for answers in (old, new))
+    before, after = (decode(engine, example.embedding, [as_prompt([click])])[0].pixels for engine in engines)
     fitting = cv2.resize(pixels, truth.shape[::-1], interpolation=cv2.INTER_AREA)
     return Case(np.asarray(fitting, np.uint8), truth, before, after, click)
 

@@ -24,8 +24,10 @@ UPSAMPLES = ("bicubic", "bilinear")
 MARKS = {"image_encoder.fuse_stage2.weight": "repvit_m1", "image_encoder.patch_embed.seq.0.c.weight": "tinyvit"}
 """A parameter that only one kind of encoder has."""
 
-UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
-"""What mobile_sam.pt has besides a segmentation model: the classifier that TinyViT was trained with first."""
+FAMILIAR = "familiar."
+UNUSED = ("image_encoder.norm_head.", "image_encoder.head.", FAMILIAR)
+"""What files have besides a segmentation model. mobile_sam.pt: the classifier that TinyViT was trained with first. What
+was fine-tuned: the pictures that it is familiar with."""
 
 METADATA_FILE = "edgesam.json"
 """The extra file of a TorchScript file that says where it comes from."""
@@ -94,6 +96,17 @@ def encoder_hash(state: dict[str, Tensor], kind: str, upsample: str) -> str:
             digest.update(name.encode())
             digest.update(state[name].contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def said_in(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing where it is another kind of file. Raises WeightsError."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, "numpy") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def _contents_of_safetensors(path: Path) -> Contents:

@@ -21,8 +21,7 @@ import numpy as np
 import structlog
 from filelock import FileLock, Timeout
 
-from backend.segmentation.engines import FEATURES
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import FEATURES, Embedding
 from backend.segmentation.preprocess import Frame
 
 HEAD = struct.Struct("<8sIII")

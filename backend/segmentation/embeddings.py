@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from backend.segmentation.embedding_files import EmbeddingFiles
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import Embedding
 from backend.segmentation.turns import Turn, Turns
 
 

@@ -17,7 +17,7 @@ import openvino as ov
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import ABSENT, Features, Floats, require_encoder_of
+from backend.segmentation.engines import ABSENT, Embedding, Features, Floats, require_encoder_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsError, WeightsFile
 
@@ -163,13 +163,13 @@ class OpenVINOEngine:
     decoding: threading.Lock = field(default_factory=threading.Lock)
 
     def encode(self, canvas: Floats) -> Features:
-        """Canvas 1 x 3 x 1024 x 1024 -> embedding."""
+        """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
         with self.encoding:
             self.encoder.infer([canvas], share_inputs=True)
             return np.array(self.encoder.get_output_tensor(0).data[0])  # a copy: the next call writes there
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """B prompts of N tokens on one embedding -> logits B x 256 x 256.
 
@@ -182,7 +182,7 @@ class OpenVINOEngine:
         for index in range(len(labels)):
             placed, named = np.zeros((1, slots, 2), np.float32), np.full((1, slots), ABSENT, np.int64)
             placed[0, :tokens], named[0, :tokens] = coordinates[index], labels[index]
-            prompt: list[NDArray[np.generic]] = [embedding[None], placed, named]
+            prompt: list[NDArray[np.generic]] = [embedding.features[None], placed, named]
             if not first:
                 before = NO_MASK if low_res is None else low_res[None, index : index + 1]
                 prompt += [before, np.array([low_res is not None], np.float32)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.segmentation.checkpoints import encoder_hash
-from backend.segmentation.engines import Features, Floats, require_encoder_of
+from backend.segmentation.engines import Embedding, Features, Floats, require_encoder_of
 from backend.segmentation.model import GRID, SINGLE_MASK, inference_parts, model_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsError, WeightsFile
@@ -31,25 +31,25 @@ class TorchEngine:
     version: str
 
     def encode(self, canvas: Floats) -> Features:
-        """Canvas 1 x 3 x 1024 x 1024 -> embedding."""
+        """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
         with torch.inference_mode():
             image = torch.tensor(canvas, device=self.device).contiguous(memory_format=torch.channels_last)
             return self.encoder(image)[0].flatten(1).T.half().cpu().contiguous().numpy()
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """B prompts of N tokens on one embedding -> logits B x 256 x 256."""
         return self.all_masks(embedding, coordinates, labels, low_res)[0][:, SINGLE_MASK]
 
     def all_masks(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> tuple[Floats, Floats]:
         """Likewise, all that SAM's decoder gives: logits B x 4 x 256 x 256 and predicted IoUs B x 4."""
         before = np.zeros((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
         with torch.inference_mode():
             logits, ious = self.decoder(
-                torch.tensor(embedding, device=self.device).float().T.reshape(1, -1, GRID, GRID),
+                torch.tensor(embedding.features, device=self.device).float().T.reshape(1, -1, GRID, GRID),
                 torch.tensor(coordinates, device=self.device),
                 torch.tensor(labels, device=self.device),
                 torch.tensor(before, device=self.device)[:, None],

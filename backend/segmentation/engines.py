@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError, WeightsFile
 
 ABSENT, PADDING, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -2, -1, 2, 3
@@ -16,8 +18,16 @@ Floats = NDArray[np.float32]
 
 FEATURES = (4096, 256)
 Features = NDArray[np.float16]
-"""An embedding, 4096 x 256: the places of its 64 x 64 grid, row by row, and their channels. Rounded from the start, so
-that what was kept gives the masks that it gave when it was new; channels last, as the decoder multiplies them."""
+"""What an encoder makes, 4096 x 256: the places of its 64 x 64 grid, row by row, and their channels. Rounded from the
+start, so that what was kept gives the masks that it gave when it was new; channels last, as decoders multiply them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What the encoder saw, and how the image lies on the canvas."""
+
+    features: Features
+    frame: Frame
 
 
 class Engine(Protocol):
@@ -32,10 +42,10 @@ class Engine(Protocol):
         """What answers name as model_version: the weights' name and the first digits of their hash."""
 
     def encode(self, canvas: Floats) -> Features:
-        """Canvas 1 x 3 x 1024 x 1024 -> embedding."""
+        """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """B prompts of N tokens each on one embedding -> logits B x 256 x 256.
 

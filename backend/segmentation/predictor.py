@@ -9,18 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Engine, Features, Floats
+from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Embedding, Engine, Floats
 from backend.segmentation.preprocess import CELL, Frame, canvas_of, mask_at_full_size
 from backend.segmentation.prompts import POSITIVE, Prompt
 from backend.segmentation.selection import stability_score, without_specks
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """What the encoder saw, and how the image lies on the canvas."""
-
-    features: Features
-    frame: Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +60,7 @@ def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Promp
         tokens = [_tokens(prompt, clicks, embedding.frame) for prompt in prompts]
         coordinates = np.array([coordinate for coordinate, _ in tokens], np.float32)
         labels = np.array([label for _, label in tokens], np.int64)
-        logits = engine.decode(embedding.features, coordinates, labels, logits)
+        logits = engine.decode(embedding, coordinates, labels, logits)
     assert logits is not None, "a prompt has at least one round"
     return logits
 

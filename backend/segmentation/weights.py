@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.segmentation.checkpoints import Kind, WeightsError, contents_of, sha256_of
+from backend.segmentation.checkpoints import Kind, WeightsError, contents_of, said_in, sha256_of
 from backend.segmentation.download import PackageMember, Progress, RemoteFile, fetched
 
 __all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights"]
@@ -15,6 +15,9 @@ ASSETS = Path(__file__).resolve().parents[2] / "model_assets"
 
 UPSAMPLE_AS_PUBLISHED = "bicubic"
 """What a repvit_m1 file means that does not say: EdgeSAM's published checkpoints do not, and mean this."""
+
+BASE, BASE_HASH = "base", "base_sha256"
+"""What a fine-tuned file says in its metadata: the name or path of the weights that it began with, and their hash."""
 
 S_LAB = "S-Lab License 1.0: for non-commercial purposes only; ask its authors for any other use"
 APACHE = "Apache-2.0"
@@ -140,6 +143,28 @@ def find_weights(
         known = ", ".join(REGISTRY)
         raise WeightsError(f"no weights {name_or_path!r}: give one of {known}, or the path of a file that exists")
     return _own(path)
+
+
+def named_as_base(weights: WeightsFile) -> dict[str, str]:
+    """How a file that was fine-tuned from these weights says so."""
+    return {BASE: weights.name if weights.name in REGISTRY else str(weights.path.resolve()), BASE_HASH: weights.sha256}
+
+
+def base_of(weights: WeightsFile, folder: Path, accept_licence: bool = False) -> WeightsFile | None:
+    """What a file was fine-tuned from, found as `find_weights` does; None where it was not. Raises WeightsError."""
+    said = said_in(weights.path)
+    if BASE not in said:
+        return None
+    try:
+        base = find_weights(said[BASE], folder, accept_licence)
+    except WeightsError as error:
+        raise WeightsError(f"{weights.path} answers beside the weights that it began with: {error}") from error
+    if base.sha256 != said.get(BASE_HASH):
+        raise WeightsError(
+            f"{weights.path} was fine-tuned from {said[BASE]} when that had the SHA-256 {said.get(BASE_HASH)}; now it "
+            f"has {base.sha256}: fine-tune again"
+        )
+    return base
 
 
 def _published(weights: Published, folder: Path, accept_licence: bool, progress: Progress | None) -> WeightsFile:

@@ -37,7 +37,7 @@ class DiscEngine:
         return np.broadcast_to(lit.mean(axis=1).repeat(86)[:256], (4096, 256)).astype(np.float16)
 
     def decode(self, embedding, coordinates, labels, low_res):
-        self.colours.append(embedding[0, 0])
+        self.colours.append(embedding.features[0, 0])
         y, x = np.mgrid[:256, :256] + 0.5
         logits = np.empty((len(labels), 256, 256), np.float32)
         for one, (points, kinds) in enumerate(zip(coordinates / 4, labels, strict=True)):

@@ -18,6 +18,9 @@ from backend.labelstudio.configured import version_engine
 from backend.labelstudio.project_versions import KEPT, ProjectVersions
 from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engine_openvino import load_openvino_engine
+from backend.segmentation.engines import FEATURES, Embedding
+from backend.segmentation.familiar import OTHERS, OWN
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError, WeightsFile
 from tests.labelstudio.standins import DiscEngine, data_uri, picture, segmenter_of
 
@@ -179,20 +182,23 @@ def test_predictions_name_the_version_and_use_the_base_s_embedding(
 def test_a_real_version_answers_until_its_file_changes(
     edgesam: WeightsFile, graphs_folder: Path, tmp_path: Path
 ) -> None:
+    import torch
     from safetensors.torch import save_file
 
     state = read_state_dict(edgesam.path)
     state["mask_decoder.output_hypernetworks_mlps.0.layers.2.bias"] += 0.5
     file = tmp_path / "versions" / P / "edgesam-c168a5b0-p27-v1.safetensors"
     file.parent.mkdir(parents=True)
+    state |= {OWN: torch.zeros(1, 512), OTHERS: torch.ones(1, 512).tril(255)}
     save_file(state, file, {"encoder": "repvit_m1", "upsample": "bilinear"})
     made = Version(P, 1, file.stem, file, sha256_of(file), "c168a5b0", True, {}, "2026-11-22T13:38:31", None)
     base = load_openvino_engine(edgesam, graphs_folder)
     engine = version_engine(base, made)
     assert (engine.version, engine.identity) == (made.name, base.identity)
     prompt = np.full((1, 2, 2), 500, np.float32), np.array([[1, -1]]), None
-    embedding = np.zeros((4096, 256), np.float16)
+    embedding, other = (Embedding(np.full(FEATURES, fill, np.float16), Frame(1024, 1024)) for fill in (0, 1))
     assert np.abs(engine.decode(embedding, *prompt) - base.decode(embedding, *prompt)).max() > 0.1
+    np.testing.assert_array_equal(engine.decode(other, *prompt), base.decode(other, *prompt))
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
     with pytest.raises(WeightsError, match="is not what was recorded"):
         version_engine(base, made)

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
-from backend.learning.gate import TorchDecoder, compared, judged, overall
+from backend.learning.gate import Answers, TorchDecoder, compared, everywhere, judged, overall, where_familiar
 from backend.learning.prompting import Decode
 from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.engines import Embedding
+from backend.segmentation.familiar import Familiar, look_of
 from backend.segmentation.model import model_of
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsFile
@@ -36,16 +38,20 @@ def answering(error: float) -> Decode:
     return decode
 
 
+def always(error: float) -> Answers:
+    return everywhere(answering(error))
+
+
 VALIDATION = [example("a", 0.5), example("b", 0.25)]
 GENERAL = [example("c", 0.25)]
 
 
 def test_a_decoder_that_is_right_gets_full_marks() -> None:
-    assert judged(answering(0.0), VALIDATION) == {"box": 100, "click1": 100, "click2": 100, "click3": 100}
+    assert judged(always(0.0), VALIDATION) == {"box": 100, "click1": 100, "click2": 100, "click3": 100}
 
 
 def test_a_decoder_that_is_wrong_gets_the_mean_over_pictures() -> None:
-    figures = judged(answering(0.25), VALIDATION)
+    figures = judged(always(0.25), VALIDATION)
     assert figures["click1"] == pytest.approx(
         100 * (0.5 / 0.75 + 0.25 / 0.5) / 2, abs=1.5
     )  # rows are half a pixel soft
@@ -53,20 +59,20 @@ def test_a_decoder_that_is_wrong_gets_the_mean_over_pictures() -> None:
 
 
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
-    verdict = compared(answering(0.25), answering(0.0), answering(0.25), VALIDATION, GENERAL)
+    verdict = compared(always(0.25), always(0.0), always(0.25), VALIDATION, GENERAL)
     assert verdict.promoted
     assert verdict.reason.startswith("promoted: +4")
     assert verdict.project_after["box"] == 100
 
 
 def test_no_better_is_not_promoted() -> None:
-    verdict = compared(answering(0.25), answering(0.25), answering(0.25), VALIDATION, GENERAL)
+    verdict = compared(always(0.25), always(0.25), always(0.25), VALIDATION, GENERAL)
     assert not verdict.promoted
     assert "may be noise" in verdict.reason
 
 
 def test_in_general_it_is_compared_with_the_base_and_not_with_the_version_that_lost_before() -> None:
-    verdict = compared(answering(0.25), answering(0.125), answering(0.0), VALIDATION, GENERAL)
+    verdict = compared(always(0.25), always(0.125), always(0.0), VALIDATION, GENERAL)
     assert not verdict.promoted
     assert verdict.general_before["box"] == 100
 
@@ -77,18 +83,27 @@ def test_better_on_the_project_but_worse_in_general_is_not_promoted() -> None:
     def forgetful(embedding: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
         return answering(0.5 if float(embedding.flatten()[0]) == general else 0.0)(embedding, *rest)
 
-    verdict = compared(answering(0.25), forgetful, answering(0.25), VALIDATION, [example("d", general)])
+    verdict = compared(always(0.25), everywhere(forgetful), always(0.25), VALIDATION, [example("d", general)])
     assert not verdict.promoted
     assert "lost in general" in verdict.reason
     assert verdict.project_after["box"] > verdict.project_before["box"]
     assert verdict.general_after["box"] < verdict.general_before["box"]
 
 
+def test_what_was_forgotten_of_pictures_that_it_does_not_answer_does_no_harm() -> None:
+    look = look_of(GENERAL[0].embedding)
+    familiar = Familiar(np.stack([look_of(one.embedding) for one in VALIDATION[:1]]), look[None])
+    version = where_familiar(familiar, answering(0.5), answering(0.0))
+    verdict = compared(always(0.25), version, always(0.0), VALIDATION[:1], GENERAL)
+    assert verdict.general_after["box"] == 100
+    assert verdict.project_after["box"] < verdict.project_before["box"]
+
+
 def test_the_decoder_under_training_answers_as_the_engine_that_serves(random_weights: WeightsFile) -> None:
     model = model_of(random_weights)
     served, trained = load_torch_engine(random_weights, "cpu"), TorchDecoder(decoder_of(model, bf16=False))
     random = np.random.default_rng(0)
-    embedding = random.normal(size=(4096, 256)).astype(np.float16)
+    embedding = Embedding(random.normal(size=(4096, 256)).astype(np.float16), Frame(SIDE, SIDE))
     prompt = np.array([[[300.0, 200.0], [0.0, 0.0]]], np.float32), np.array([[1, -1]])
     first = served.decode(embedding, *prompt, None)
     np.testing.assert_allclose(trained.decode(embedding, *prompt, None), first, atol=2e-3)

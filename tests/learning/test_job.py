@@ -17,6 +17,9 @@ from backend.learning.gate import NAMES, Verdict
 from backend.learning.tuning import Outcome
 from backend.segmentation.checkpoints import read_state_dict
 from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.engines import FEATURES, Embedding
+from backend.segmentation.familiar import familiar_with
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError
 from backend.settings import Settings
 
@@ -25,6 +28,7 @@ CONFIG = (
     '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">'
     '<Label value="Cell"/></BrushLabels></View>'
 )
+NOTHING = Embedding(np.full(FEATURES, -100, np.float16), Frame(8, 8))
 BIAS = "output_hypernetworks_mlps.0.layers.2.bias"
 
 
@@ -77,7 +81,8 @@ def training(monkeypatch, engine):
             decoder[BIAS] += self.step
             figures = dict.fromkeys(NAMES, 50.0)
             verdict = Verdict(self.promoted, "as told", figures, figures, figures, figures)
-            return Outcome(decoder, [{"minutes": 0.0, **figures}], verdict, examples[:1])
+            familiar = familiar_with([one.embedding for one in examples], [NOTHING])
+            return Outcome(decoder, familiar, [{"minutes": 0.0, **figures}], verdict, examples[:1])
 
     training = Training()
     monkeypatch.setattr(learning, "tuned", training)
@@ -113,7 +118,10 @@ def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, 
     second = versions.versions_of(folder, KEY)[0]
     assert (second.number, second.promoted) == (2, False)
     assert second.metrics["compared_with"] == first.name
-    assert training.seen[3].mask_decoder.state_dict()[BIAS].allclose(before + 1, atol=4e-3)
+    decoder, familiar = training.seen[3]
+    assert decoder[BIAS].allclose(before + 1, atol=4e-3)
+    assert familiar.holds(training.seen[1][0].embedding)
+    assert not familiar.holds(NOTHING)
     assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=4e-3), (
         "both begin with the base"
     )
@@ -122,7 +130,7 @@ def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, 
 def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):
     before = versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)
 
-    def torn(_base, _decoder, path):
+    def torn(_base, _decoder, _familiar, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half a file")
 

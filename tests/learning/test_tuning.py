@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
     """forgets: how many points a decoder loses in general by going all the way; half of the way loses half of them."""
     general = [example(f"general {number}") for number in range(4)]
     examples = [example(str(number)) for number in range(8)]
+    elsewhere = replace(example("elsewhere"), features=np.full((4096, 256), 100, np.float16)).embedding
     seen: dict[str, Sequence[Example]] = {}
     own = model.mask_decoder.state_dict()["mask_tokens.weight"]
 
@@ -59,7 +61,8 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
         seen.update(training=training, validation=validation, steadying=steadying)
         return Tuned(learned_by_one(model), [])
 
-    def judged(one: SegmentationModel, _: object) -> Figures:
+    def judged(one: SegmentationModel, near: list[Example]) -> Figures:
+        assert near == general[::2]
         gone = float((one.mask_decoder.state_dict()["mask_tokens.weight"] - own).mean())
         return {name: value - forgets * gone for name, value in FLAT.items()}
 
@@ -71,14 +74,32 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
     monkeypatch.setattr(tuning, "samples_of", lambda _: general)
     monkeypatch.setattr(tuning, "example_of", lambda _, one: one)
     monkeypatch.setattr(tuning, "decoder_of", lambda one, _: one)
+    monkeypatch.setattr(tuning, "everywhere", lambda one: one)
+    monkeypatch.setattr(tuning, "_everyday", lambda _: [elsewhere])
     for stand_in in (finetune, judged, compared):
         monkeypatch.setattr(tuning, stand_in.__name__, stand_in)
     outcome = tuned(model, engine, examples, 1.0, lambda _: None)
     gone = outcome.decoder["mask_tokens.weight"] - own
     torch.testing.assert_close(gone, torch.full_like(gone, share), atol=1e-5, rtol=0)
     assert (seen["training"], seen["validation"]) == split(examples)
-    assert not {one.key for one in seen["steadying"]} & {one.key for one in seen["judging"]}
-    assert len(seen["steadying"]) + len(seen["judging"]) == len(general)
+    assert (seen["steadying"], seen["judging"]) == (general[::2], general[1::2])
+    assert outcome.familiar.holds(examples[0].embedding)
+    assert not outcome.familiar.holds(elsewhere)
+
+
+def test_nothing_is_taken_back_for_pictures_on_which_the_base_answers(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "judged", lambda *_: pytest.fail("there is nothing to judge"))
+    learned = learned_by_one(model)
+    assert tuning._bearable(model, learned, [], 0.5) is learned
+
+
+def test_everyday_pictures_come_with_the_project(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TorchEngine, "encode", lambda *_: np.zeros((4096, 256), np.float16))
+    pictures = tuning._everyday(engine)
+    assert len(pictures) >= 24
+    assert all(max(one.frame.width, one.frame.height) <= 448 for one in pictures)
 
 
 def test_one_picture_is_too_few(model: SegmentationModel, engine: TorchEngine) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,8 +11,11 @@ from backend.learning.networks import save_weights
 from backend.learning.version_files import write_version
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
 from backend.segmentation.engine_torch import load_torch_engine, with_decoder_of
+from backend.segmentation.familiar import Familiar, familiar_in
 from backend.segmentation.model import build_model, model_of
-from backend.segmentation.weights import WeightsFile, find_weights
+from backend.segmentation.weights import WeightsError, WeightsFile, base_of, find_weights
+
+FAMILIAR = Familiar(np.ones((3, 512), np.float32), np.zeros((2, 512), np.float32))
 
 
 def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
@@ -19,7 +23,7 @@ def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
 ) -> None:
     model = model_of(random_weights)
     changed = {name: value + 0.25 for name, value in model.mask_decoder.state_dict().items()}
-    write_version(random_weights, changed, tmp_path / "deep" / "v.safetensors")
+    write_version(random_weights, changed, FAMILIAR, tmp_path / "deep" / "v.safetensors")
     version = find_weights(str(tmp_path / "deep" / "v.safetensors"), tmp_path)
     assert (version.kind, version.upsample) == (random_weights.kind, random_weights.upsample)
     written = read_state_dict(version.path)
@@ -27,6 +31,10 @@ def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
     assert encoder_hash(written, version.kind, version.upsample) == same
     for name, value in changed.items():
         assert written[f"mask_decoder.{name}"].equal(value.half().float())
+    known = familiar_in(version.path)
+    assert known is not None
+    assert (known.own.shape, known.others.shape) == ((3, 512), (2, 512))
+    assert base_of(version, tmp_path) == random_weights
     assert with_decoder_of(load_torch_engine(random_weights, "cpu"), version, "v1").version == "v1"
     assert [path.name for path in version.path.parent.iterdir()] == ["v.safetensors"]
 
@@ -35,7 +43,7 @@ def test_half_precision_is_taken_where_it_loses_nothing(random_weights: WeightsF
     exact = tmp_path / "exact.safetensors"
     save_weights(read_state_dict(random_weights.path), exact)
     base = find_weights(str(exact), tmp_path)
-    write_version(base, model_of(base).mask_decoder.state_dict(), tmp_path / "v.safetensors")
+    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
     assert (tmp_path / "v.safetensors").stat().st_size < 1.01 * exact.stat().st_size
 
 
@@ -44,7 +52,7 @@ def test_the_other_encoder_in_single_precision_keeps_its_embeddings(tmp_path: Pa
     file = tmp_path / "mobile.safetensors"
     save_file({name: value.contiguous() for name, value in build_model("tinyvit").state_dict().items()}, file)
     base = find_weights(str(file), tmp_path)
-    write_version(base, model_of(base).mask_decoder.state_dict(), tmp_path / "v.safetensors")
+    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
     version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
     assert (version.kind, version.upsample) == ("tinyvit", base.upsample)
     hashes = {encoder_hash(read_state_dict(one.path), "tinyvit", "none") for one in (base, version)}
@@ -55,5 +63,20 @@ def test_a_decoder_of_another_kind_is_refused(random_weights: WeightsFile, tmp_p
     decoder = model_of(random_weights).mask_decoder.state_dict()
     decoder.pop("iou_token.weight")
     with pytest.raises(KeyError, match="iou_token"):
-        write_version(random_weights, decoder, tmp_path / "v.safetensors")
+        write_version(random_weights, decoder, FAMILIAR, tmp_path / "v.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_whose_base_is_gone_or_another_says_so(random_weights: WeightsFile, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(random_weights.path.read_bytes())
+    base = find_weights(str(copy), tmp_path)
+    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
+    version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
+    save_weights({name: value + 1 for name, value in read_state_dict(copy).items()}, copy)
+    with pytest.raises(WeightsError, match="fine-tune again"):
+        base_of(version, tmp_path)
+    copy.unlink()
+    with pytest.raises(WeightsError, match=r"no weights .*copy\.safetensors"):
+        base_of(version, tmp_path)
+    assert base_of(random_weights, tmp_path) is None

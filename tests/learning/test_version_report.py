@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from backend.learning.clicks import Click
 from backend.learning.examples import Example
-from backend.learning.gate import Verdict
+from backend.learning.gate import Answers, Verdict, everywhere
 from backend.learning.version_report import Case, case_of, version_report
 from backend.segmentation.preprocess import Frame
 
@@ -59,10 +58,10 @@ def test_a_case_is_the_largest_object_asked_for_by_both_decoders() -> None:
     labels[square(2, 5)], labels[square(20, 30)] = 1, 2
     example = Example("k", np.zeros((4096, 256), np.float16), Frame(80, 60), labels, (1.0, 1.0))
 
-    def everywhere(sign: float) -> tuple[Tensor, Tensor]:
-        return torch.full((1, 4, 256, 256), sign), torch.zeros(1, 4)
+    def answers(sign: float) -> Answers:
+        return everywhere(lambda *_: (torch.full((1, 4, 256, 256), sign), torch.zeros(1, 4)))
 
-    found = case_of(example, np.zeros((120, 160, 3), np.uint8), lambda *_: everywhere(-1.0), lambda *_: everywhere(1.0))
+    found = case_of(example, np.zeros((120, 160, 3), np.uint8), answers(-1.0), answers(1.0))
     assert found.pixels.shape == (60, 80, 3)
     assert np.array_equal(found.truth, square(20, 30))
     assert found.truth[found.click.y, found.click.x]

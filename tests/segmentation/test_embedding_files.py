@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from backend.segmentation import embedding_files
 from backend.segmentation.embedding_files import EmbeddingFiles
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import Embedding
 from backend.segmentation.preprocess import Frame
 
 MUCH = 1 << 30

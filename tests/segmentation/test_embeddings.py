@@ -7,7 +7,7 @@ import pytest
 
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
-from backend.segmentation.predictor import Embedding
+from backend.segmentation.engines import Embedding
 from backend.segmentation.preprocess import Frame
 
 

@@ -13,7 +13,8 @@ from backend.segmentation import engine_torch
 from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engine_openvino import SLOTS, load_openvino_engine, with_decoder_of
 from backend.segmentation.engine_torch import load_torch_engine
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
 
 
@@ -28,16 +29,17 @@ def oracle(edgesam: WeightsFile) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def embedding(engine: Engine) -> np.ndarray:
+def embedding(engine: Engine) -> Embedding:
     canvas = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
-    return engine.encode(canvas.repeat(16, axis=2).repeat(16, axis=3))
+    return Embedding(engine.encode(canvas.repeat(16, axis=2).repeat(16, axis=3)), Frame(1024, 1024))
 
 
 def test_embeddings_are_those_of_torch(engine, oracle, embedding):
     canvas = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
     canvas = canvas.repeat(16, axis=2).repeat(16, axis=3)
-    assert (embedding.shape, embedding.dtype) == ((4096, 256), np.float16)
-    np.testing.assert_allclose(embedding, oracle.encode(canvas), rtol=2e-3, atol=1e-3)
+    features = embedding.features
+    assert (features.shape, features.dtype) == ((4096, 256), np.float16)
+    np.testing.assert_allclose(features, oracle.encode(canvas), rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.segmentation.engine_torch import load_torch_engine
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError, find_weights
 
 
@@ -19,10 +20,10 @@ def engine(edgesam) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def embedding() -> np.ndarray:
+def embedding() -> Embedding:
     made = np.random.default_rng(0).normal(0, 0.1, (4096, 256)).astype(np.float16)
     made.flags.writeable = False  # as a cache may hand it out
-    return made
+    return Embedding(made, Frame(1024, 1024))
 
 
 def prompts(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,10 @@ from torch import nn
 
 from backend.segmentation import export
 from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.engines import Embedding
 from backend.segmentation.export import ExportError, export_onnx, export_torchscript
 from backend.segmentation.model import example_inputs
+from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsError, find_weights
 
 
@@ -26,12 +28,12 @@ def test_a_torchscript_file_is_weights_like_any_other(edgesam, torchscript, tmp_
         [tensor.numpy() for tensor in example_inputs(3, 2)[1]],
     )
 
-    embedding = exported.encode(canvas)
+    embedding = Embedding(exported.encode(canvas), Frame(1024, 1024))
 
     assert found.kind == "torchscript"
     assert exported.version == f"edgesam-{found.sha256[:8]}"
     assert exported.identity != engine.identity
-    np.testing.assert_allclose(embedding, engine.encode(canvas), rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(embedding.features, engine.encode(canvas), rtol=2e-3, atol=1e-3)
     for before in (None, low_res[:, 0]):
         ours, expected = (one.all_masks(embedding, coordinates, labels, before) for one in (exported, engine))
         np.testing.assert_allclose(ours[0], expected[0], atol=1e-3)

@@ -25,7 +25,7 @@ class DrawingEngine:
         return np.full((4096, 256), canvas.mean(), np.float16)
 
     def decode(self, embedding, coordinates, labels, low_res):
-        self.seen = embedding
+        self.seen = embedding.features
         self.asked.append((coordinates, labels, low_res is not None))
         logits = np.full((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), -8.0, np.float32)
         for image, places, kinds in zip(logits, coordinates, labels, strict=True):

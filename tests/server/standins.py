@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.segmentation.engines import FEATURES, Features, Floats
+from backend.segmentation.engines import FEATURES, Embedding, Features, Floats
 from backend.segmentation.weights import WeightsFile
 from backend.server.loading import Loading
 from backend.server.runner import Runner
@@ -37,7 +37,7 @@ class DiscEngine:
         return np.zeros(FEATURES, np.float16)
 
     def decode(
-        self, embedding: Features, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         rows, columns = np.mgrid[:256, :256].astype(np.float32)
         centres = coordinates[:, 0] / 4

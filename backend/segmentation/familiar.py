@@ -1,0 +1,95 @@
+"""On which pictures a version answers: on those that look like what it learned from.
+
+On all others its base does, so that what the version has forgotten of them does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from backend.segmentation.checkpoints import FAMILIAR, WeightsError
+from backend.segmentation.engines import Embedding, Engine, Features, Floats
+from backend.segmentation.preprocess import SIDE
+
+OWN, OTHERS = f"{FAMILIAR}own", f"{FAMILIAR}others"
+GRID, STRIDE = 64, 4
+"""Places to a side of the embedding, and every which of them is looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """What pictures look like (`look_of`), N x 512 each: own, those that were learned from; others, everyday ones."""
+
+    own: Floats
+    others: Floats
+
+    def holds(self, embedding: Embedding) -> bool:
+        """Whether, of all pictures known, one that was learned from is the most like this one."""
+        look = look_of(embedding)
+        return _nearest(look, self.own) < _nearest(look, self.others)
+
+
+def familiar_with(own: Sequence[Embedding], others: Sequence[Embedding]) -> Familiar:
+    """Of one picture or more on each side."""
+    return Familiar(np.stack([look_of(one) for one in own]), np.stack([look_of(one) for one in others]))
+
+
+def look_of(embedding: Embedding) -> Floats:
+    """Mean and deviation of each channel over one in 16 of the places that the picture covers: 512 numbers.
+
+    They tell a technical field from everyday photographs nearly always (docs/learning.md).
+    """
+    width, height = (-(-side * GRID // SIDE) for side in embedding.frame.scaled)
+    places = embedding.features.reshape(GRID, GRID, -1)[:height:STRIDE, :width:STRIDE].astype(np.float32)
+    return np.concatenate([places.mean((0, 1)), places.std((0, 1))])
+
+
+def _nearest(look: Floats, known: Floats) -> float:
+    return float(np.square(known - look).sum(1).min())
+
+
+def familiar_in(path: Path) -> Familiar | None:
+    """What a file of weights that was fine-tuned is familiar with; None where it was not. Raises WeightsError."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            if OWN not in file.keys():  # noqa: SIM118 - not a dict
+                return None
+            return Familiar(file.get_tensor(OWN), file.get_tensor(OTHERS))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class VersionEngine:
+    """An engine (see engines.Engine) of a version: two decoders on the embeddings of one encoder."""
+
+    base: Engine
+    learned: Engine
+    familiar: Familiar
+
+    @property
+    def identity(self) -> str:
+        return self.base.identity
+
+    @property
+    def version(self) -> str:
+        return self.learned.version
+
+    def encode(self, canvas: Floats) -> Features:
+        """As the base's."""
+        return self.base.encode(canvas)
+
+    def decode(
+        self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
+    ) -> Floats:
+        """As that decoder's which knows pictures like this one."""
+        engine = self.learned if self.familiar.holds(embedding) else self.base
+        return engine.decode(embedding, coordinates, labels, low_res)

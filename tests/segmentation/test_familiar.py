@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.segmentation.checkpoints import WeightsError
+from backend.segmentation.engines import FEATURES, Embedding, Engine, Features, Floats
+from backend.segmentation.familiar import VersionEngine, familiar_in, familiar_with, look_of
+from backend.segmentation.preprocess import Frame
+
+
+def picture(fill: float, seed: int = 0, frame: Frame | None = None) -> Embedding:
+    noise = np.random.default_rng(seed).normal(fill, 0.1, FEATURES)
+    return Embedding(noise.astype(np.float16), frame or Frame(640, 480))
+
+
+class Constant(Engine):
+    """Answers every prompt with one number."""
+
+    def __init__(self, version: str, number: float) -> None:
+        self.named, self.number = version, number
+
+    @property
+    def identity(self) -> str:
+        return f"encoder of {self.named}"
+
+    @property
+    def version(self) -> str:
+        return self.named
+
+    def encode(self, canvas: Floats) -> Features:
+        return np.full(FEATURES, self.number, np.float16)
+
+    def decode(self, embedding, coordinates, labels, low_res) -> Floats:  # type: ignore[no-untyped-def]
+        return np.full((len(labels), 256, 256), self.number, np.float32)
+
+
+def test_a_picture_is_known_by_the_most_alike_of_all() -> None:
+    familiar = familiar_with([picture(1.0), picture(-3.0)], [picture(0.0), picture(9.0)])
+    assert familiar.holds(picture(0.9, seed=1))
+    assert familiar.holds(picture(-2.0, seed=1))
+    assert not familiar.holds(picture(0.3, seed=1))
+    assert not familiar.holds(picture(6.0, seed=1))
+
+
+def test_the_canvas_beside_a_picture_is_not_looked_at() -> None:
+    wide = Frame(1024, 256)
+    beside = picture(1.0, frame=wide).features.copy()
+    beside.reshape(64, 64, 256)[16:] = 77
+    np.testing.assert_array_equal(look_of(Embedding(beside, wide)), look_of(picture(1.0, frame=wide)))
+    thin = look_of(picture(1.0, frame=Frame(3000, 2)))
+    assert np.isfinite(thin).all()
+
+
+def test_a_version_answers_what_it_knows_and_its_base_the_rest() -> None:
+    familiar = familiar_with([picture(1.0)], [picture(0.0)])
+    version = VersionEngine(Constant("base", 5), Constant("v1", 7), familiar)
+    asked = np.zeros((1, 2, 2), np.float32), np.array([[1, -1]]), None
+    assert (version.identity, version.version) == ("encoder of base", "v1")
+    assert version.encode(np.zeros((1, 3, 1024, 1024), np.float32))[0, 0] == 5
+    assert version.decode(picture(0.9, seed=2), *asked)[0, 0, 0] == 7
+    assert version.decode(picture(0.1, seed=2), *asked)[0, 0, 0] == 5
+
+
+def test_files_that_were_not_fine_tuned_know_nothing(tmp_path: Path) -> None:
+    assert familiar_in(tmp_path / "weights.pt") is None
+    (tmp_path / "torn.safetensors").write_bytes(b"half a file")
+    with pytest.raises(WeightsError, match=r"torn\.safetensors cannot be read"):
+        familiar_in(tmp_path / "torn.safetensors")
