@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     )
     edgesam_precision: Literal["auto", "f32", "bf16"] = Field(
         "auto",
-        description="OpenVINO's arithmetic in encoder and decoder's products: auto is bf16 where the CPU has it, else f32.",
+        description="OpenVINO's arithmetic in encoder and decoder: auto is bf16 where the CPU has it, else f32.",
     )
     edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
         64, description="Memory for embeddings in one process, in MiB; an image takes 2. Others are reread from disk."
