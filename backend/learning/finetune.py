@@ -42,7 +42,7 @@ OBJECTS, OBJECTS_EACH = 6, 3
 GENERAL_OBJECTS, GENERAL_WEIGHT = 3, 2.0
 """Objects of general pictures to a step, on which the decoder is kept where it was, and how much that counts."""
 BOX_SHARE = 0.4
-CHECKS = 8
+CHECKS = 6
 """How often the averaged decoder is judged; the best one counts."""
 PATIENCE = 3
 """Checks in a row without a better one that end it."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Embedding, Engine, Floats
-from backend.segmentation.preprocess import CELL, Frame, canvas_of, mask_at_full_size
+from backend.segmentation.postprocess import mask_at_full_size
+from backend.segmentation.preprocess import CELL, Frame, canvas_of
 from backend.segmentation.prompts import POSITIVE, Prompt
 from backend.segmentation.selection import stability_score, without_specks
 

@@ -1,4 +1,4 @@
-"""From an image to the network's canvas and back: SAM's preprocessing (segment_anything/utils/transforms.py).
+"""From an image to the network's canvas: SAM's preprocessing (segment_anything/utils/transforms.py).
 
 The longest side becomes 1024, bilinear and antialiased on uint8; pixels are normalised; the rest of the
 1024x1024 canvas, right and below, is zero.
@@ -6,10 +6,8 @@ The longest side becomes 1024, bilinear and antialiased on uint8; pixels are nor
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -67,53 +65,3 @@ def canvas_of(pixels: NDArray[np.uint8], frame: Frame) -> NDArray[np.float32]:
         np.subtract(pixels[..., channel], mean, out=plane)
         plane /= std
     return canvas
-
-
-def mask_at_full_size(low_res: NDArray[np.float32], frame: Frame) -> NDArray[np.bool_]:
-    """Low-res logits 256 x 256 -> bool height x width: bilinear to the canvas, cropped, bilinear to the image, above 0.
-
-    The two steps are SAM's own (`Sam.postprocess_masks`); OpenCV's linear resize is torch's bilinear without
-    aligned corners. Only the window that holds the mask is computed: nothing outside it can be above 0.
-    """
-    mask = np.zeros((frame.height, frame.width), np.bool_)
-    width, height = frame.scaled
-    rows = _window(low_res.max(axis=1) > 0, height, frame.height)
-    columns = _window(low_res.max(axis=0) > 0, width, frame.width)
-    if rows is None or columns is None:
-        return mask
-    cells = low_res[rows.cells, columns.cells]
-    canvas = cv2.resize(cells, (CELL * cells.shape[1], CELL * cells.shape[0]), interpolation=cv2.INTER_LINEAR)
-    canvas = canvas[rows.canvas, columns.canvas]
-    size = columns.image.stop - columns.image.start, rows.image.stop - rows.image.start
-    mask[rows.image, columns.image] = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR) > 0
-    return mask
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The part of one axis that holds a mask: in low-res cells, on the canvas made of those cells, in the image."""
-
-    cells: slice
-    canvas: slice
-    image: slice
-
-
-def _window(occupied: NDArray[np.bool_], scaled: int, side: int) -> _Window | None:
-    """The smallest window of an axis whose pixels come out as if the whole axis had been resized, or None.
-
-    occupied: 256 cells. scaled, side: the axis on the canvas and in the image, in pixels. A window resizes exactly
-    where it begins and ends on whole pixels of both: at multiples of `side / gcd` and `scaled / gcd`.
-    """
-    held = np.flatnonzero(occupied[: -(-scaled // CELL)])
-    if not len(held):
-        return None
-    common = math.gcd(scaled, side)
-    step, image_step = scaled // common, side // common
-    # A value reaches one cell further by the first resize, one canvas pixel by the second; one more for it to lean on,
-    # since a resize repeats the edge of what it is given.
-    first = max(0, (int(held[0]) - 1) * CELL - 2) // step
-    last = min(common, -(-((int(held[-1]) + 2) * CELL + 2) // step))
-    begin, end = first * step, last * step
-    cells = slice(max(0, begin // CELL - 1), min(LOW_RES_SIDE, -(-end // CELL) + 1))
-    offset = cells.start * CELL
-    return _Window(cells, slice(begin - offset, end - offset), slice(first * image_step, last * image_step))

@@ -16,9 +16,14 @@ from backend.segmentation.weights import WeightsFile, find_weights
 runner = CliRunner()
 
 
-def test_evaluate_writes_a_report(masks: Path, random_weights: WeightsFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", [[], ["--rule", "predicted", "--no-replay"]], ids=["as served", "another way"])
+def test_evaluate_writes_a_report(
+    masks: Path, random_weights: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
+    monkeypatch.setenv("EDGESAM_ENGINE", "torch")
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     out, picture = tmp_path / "report.json", tmp_path / "cases.png"
-    one = ["--images", "1", "--objects", "1", "--device", "cpu"]
+    one = ["--images", "1", "--objects", "1", *way]
     called = ["evaluate", "--weights", str(random_weights.path), "--data", str(masks), *one]
     done = runner.invoke(app, [*called, "--out", str(out), "--picture", str(picture)])
     assert done.exit_code == 0, done.output
