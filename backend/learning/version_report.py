@@ -77,7 +77,8 @@ def version_report(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(name)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(name)}</h1>",
         f"<p class={'yes' if verdict.promoted else 'no'}>{html.escape(verdict.reason)}.</p>",
-        f"<p>Compared with {html.escape(before)}. Mean IoU in percent, on pictures that nothing was learned from.</p>",
+        f"<p>Compared with {html.escape(before)}. Mean IoU in percent, on pictures that nothing was learned from. "
+        "On pictures that do not look like the project's the base goes on answering.</p>",
         _table(verdict),
         "<h2>While it learned</h2><p>On some of the project's validation pictures.</p>",
         _drawn(curve),
