@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from backend.accepted.database import connected, reading
 
@@ -59,7 +60,7 @@ def replace_all(folder: Path, project: str, annotations: Iterable[Annotation]) -
     A job asks this and learns from it at once, so what is new here does not count as new regions. Raises ValueError.
     """
     kept = list(annotations)
-    numbers = json.dumps([annotation.number for annotation in kept])
+    numbers = _text([annotation.number for annotation in kept])
     with connected(folder) as connection:
         connection.execute(
             "DELETE FROM annotation WHERE project = ? AND number NOT IN (SELECT value FROM json_each(?))",
@@ -75,7 +76,7 @@ def accepted(folder: Path, project: str) -> list[Annotation]:
         rows = connection.execute("SELECT * FROM annotation WHERE project = ? ORDER BY number", (project,)).fetchall()
     return [
         Annotation(
-            project, row["number"], row["task"], json.loads(row["data"]), json.loads(row["result"]), row["updated"]
+            project, row["number"], row["task"], orjson.loads(row["data"]), orjson.loads(row["result"]), row["updated"]
         )
         for row in rows
     ]
@@ -118,10 +119,10 @@ def _keep(connection: sqlite3.Connection, new: Annotation, learned: bool) -> Non
     if old is not None and moment < _moment(old["updated"]):
         return
     shapes = _shapes(new.result)
-    before = {} if old is None else _shapes(json.loads(old["result"]))
+    before = {} if old is None else _shapes(orjson.loads(old["result"]))
     changed = sum(before.get(name) != shape for name, shape in shapes.items())
     fresh = min(len(shapes), (old["fresh"] if old else 0) + (0 if learned else changed))
-    data, result = json.dumps(new.data), json.dumps(new.result)
+    data, result = _text(new.data), _text(new.result)
     connection.execute(
         "INSERT OR REPLACE INTO annotation (project, number, task, data, result, updated, regions, fresh) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -136,6 +137,10 @@ def _shapes(result: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         if item.get("type") != "relation":
             found.setdefault(str(item.get("id") or f"item {index}"), []).append(item)
     return found
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()  # ten times as fast as json with the long lists of a brush
 
 
 def _moment(updated: str) -> datetime:
