@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from backend.labelstudio.configured import engine_name, segmenter_of
-from backend.segmentation.weights import WeightsFile
+from backend.labelstudio.configured import engine_name, engine_of, segmenter_of
+from backend.learning.version_files import write_version
+from backend.segmentation.engines import FEATURES, Embedding
+from backend.segmentation.familiar import VersionEngine, familiar_with
+from backend.segmentation.model import model_of
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.weights import WeightsFile, find_weights
 from backend.settings import read_settings
 from tests.labelstudio.standins import DiscEngine
 
@@ -35,3 +41,18 @@ def test_limits_reach_the_segmenter(tmp_path: Path) -> None:
     assert segmenter.smallest_share == 0.25
     segmenter.observe("image", 1.0)
     assert seen == [("image", 1.0)]
+
+
+def test_a_fine_tuned_file_serves_beside_its_base(edgesam: WeightsFile, tmp_path: Path) -> None:
+    known, unknown = (Embedding(np.full(FEATURES, fill, np.float16), Frame(640, 480)) for fill in (0, 1))
+    decoder = model_of(edgesam).mask_decoder.state_dict()
+    decoder["output_hypernetworks_mlps.0.layers.2.bias"] += 0.5
+    write_version(edgesam, decoder, familiar_with([known], [unknown]), tmp_path / "tuned.safetensors")
+    tuned = find_weights(str(tmp_path / "tuned.safetensors"), tmp_path)
+    settings = read_settings(model_dir=tmp_path, edgesam_engine="torch")
+    engine, base = engine_of(settings, tuned), engine_of(settings, edgesam)
+    assert isinstance(engine, VersionEngine)
+    assert (engine.identity, engine.version) == (base.identity, f"tuned-{tuned.sha256[:8]}")
+    prompt = np.full((1, 2, 2), 500, np.float32), np.array([[1, -1]]), None
+    assert np.abs(engine.decode(known, *prompt) - base.decode(known, *prompt)).max() > 0.1
+    np.testing.assert_array_equal(engine.decode(unknown, *prompt), base.decode(unknown, *prompt))
