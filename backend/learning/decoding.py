@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from backend.learning.devices import fast_in_bf16
 from backend.learning.prompting import Decode
 from backend.segmentation.model import SegmentationModel
 from backend.segmentation.slots import SlottedDecoder
@@ -15,26 +16,30 @@ EXACT = "gaussian_matrix"
 """Turns coordinates into angles: in bfloat16 a click would miss by several pixels."""
 
 
-def decoder_of(model: SegmentationModel, bf16: bool) -> Decode:
+def decoder_of(model: SegmentationModel, bf16: bool | None = None) -> Decode:
     """The model's decoder, as `backend.segmentation.model.Decoder` answers, but for embeddings as `places_of` has them;
-    gradients reach the model's own weights.
+    gradients reach the model's own weights. It answers where the model is, wherever the prompt is.
 
-    bf16: all of it in bfloat16, but for the weights themselves and where a click is. That is three times as fast as
-    autocast, which goes back to float32 at every norm.
+    bf16: all of it in bfloat16, but for the weights themselves and where a click is; None: where that is fast. It is
+    three times as fast as autocast, which goes back to float32 at every norm.
     """
     whole = SlottedDecoder(model, ALL_MASKS)
+    device = whole.positions.device
+    narrow = fast_in_bf16(device) if bf16 is None else bf16
 
     def decode(
         places: Tensor, coordinates: Tensor, labels: Tensor, low_res: Tensor, has_low_res: Tensor
     ) -> tuple[Tensor, Tensor]:
         made: tuple[Tensor, Tensor]
-        if bf16:
+        prompt = [tensor.to(device) for tensor in (places, coordinates, labels, low_res, has_low_res)]
+        if narrow:
             weights = dict([*whole.named_parameters(), *whole.named_buffers()])
             halved = {name: _halved(value) for name, value in weights.items() if EXACT not in name}
-            prompt = (_halved(places), coordinates, labels, _halved(low_res), _halved(has_low_res))
-            made = functional_call(whole, halved, prompt, tie_weights=False)  # modules are shared: once is enough
+            places, coordinates, labels, low_res, has_low_res = prompt
+            asked = _halved(places), coordinates, labels, _halved(low_res), _halved(has_low_res)
+            made = functional_call(whole, halved, asked, tie_weights=False)  # modules are shared: once is enough
         else:
-            made = whole(places, coordinates, labels, low_res, has_low_res)
+            made = whole(*prompt)
         return made
 
     return decode

@@ -46,11 +46,15 @@ def place_for(device: str) -> Place:
         torch.backends.cudnn.benchmark = True
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Place(chosen, rank, world, bf16=chosen.type == "cuda" or cpu_has_bf16())
+    return Place(chosen, rank, world, bf16=fast_in_bf16(chosen))
 
 
 ENVIRONMENT = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))
 """What torchrun tells each process, and what it is without."""
+
+
+def fast_in_bf16(device: torch.device) -> bool:
+    return device.type == "cuda" or cpu_has_bf16()
 
 
 def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -23,7 +23,6 @@ from torch.autograd import backward
 
 from backend.learning.clicks import first_click, next_click
 from backend.learning.decoding import decoder_of
-from backend.learning.devices import cpu_has_bf16
 from backend.learning.examples import Example
 from backend.learning.gate import everywhere, judged, overall
 from backend.learning.masks import DataError
@@ -122,9 +121,8 @@ def _begun(model: SegmentationModel) -> _Run:
     student = copy.deepcopy(model).requires_grad_(False)
     student.mask_decoder.requires_grad_(True)
     student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
-    bf16 = cpu_has_bf16()
     optimizer = optimizer_for([(student.mask_decoder, 1.0)])
-    return _Run(student, decoder_of(model, bf16), decoder_of(student, bf16), optimizer, _state(student))
+    return _Run(student, decoder_of(model), decoder_of(student), optimizer, _state(student))
 
 
 def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
@@ -144,9 +142,12 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
 
 def _step(run: _Run, training: Sequence[Example], general: Sequence[Example], random: np.random.Generator) -> None:
     run.optimizer.zero_grad(set_to_none=True)
-    run.losses += _learn(run.decode, *drawn(training, random, OBJECTS), random)
+    device = next(run.student.parameters()).device
+    embeddings, truth = drawn(training, random, OBJECTS)
+    run.losses += _learn(run.decode, embeddings.to(device), truth, random)
     if general:
-        _stay(run.base, run.decode, *drawn(general, random, GENERAL_OBJECTS), random)
+        embeddings, truth = drawn(general, random, GENERAL_OBJECTS)
+        _stay(run.base, run.decode, embeddings.to(device), truth, random)
     torch.nn.utils.clip_grad_norm_(run.student.mask_decoder.parameters(), CLIP)
     run.optimizer.step()
     run.steps += 1
@@ -232,4 +233,4 @@ def low_res_labels(example: Example) -> NDArray[np.int16]:
 
 
 def _state(student: SegmentationModel) -> State:
-    return {name: value.detach().clone() for name, value in student.mask_decoder.state_dict().items()}
+    return {name: value.detach().clone().cpu() for name, value in student.mask_decoder.state_dict().items()}

@@ -75,7 +75,7 @@ class TorchDecoder:
             )
             with torch.inference_mode():
                 logits, _ = self.answer(image, places, named, last, torch.tensor([float(low_res is not None)]))
-            self.known[asked] = logits[:, SINGLE_MASK].float().numpy()
+            self.known[asked] = logits[:, SINGLE_MASK].float().cpu().numpy()
         return self.known[asked]
 
 

@@ -38,7 +38,7 @@ def prompt_step(
 ) -> Step:
     """One batch: encode all its pictures once, prompt each for up to `most_objects`, then one backward pass."""
     student.image_encoder.eval()  # small batches of pictures would spoil the norms' statistics
-    decoder, teachers_decoder = decoder_of(student, place.bf16), decoder_of(teacher, place.bf16)
+    decoder, teachers_decoder = decoder_of(student), decoder_of(teacher)
 
     def step() -> tuple[float, dict[str, float]]:
         batch = next(batches)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from backend.learning.decoding import decoder_of
-from backend.learning.devices import cpu_has_bf16
+from backend.learning.devices import place_for
 from backend.learning.examples import Example, example_of, split
 from backend.learning.finetune import Curve, finetune
 from backend.learning.gate import (
@@ -74,16 +74,18 @@ def tuned(
     say: Callable[[str], None],
     serving: Serving | None = None,
 ) -> Outcome:
-    """Fine-tunes `model`'s mask decoder on two or more examples, and compares. engine: encodes the general pictures.
+    """Fine-tunes `model`'s mask decoder on two or more examples, and compares; on a GPU where there is one.
 
-    serving: the version that answers the project now, if it is one. Learning begins with `model`, the base, each time,
-    and with all examples: what one version forgot the next one need not. Half of the general pictures steady the
-    training, where the version will answer on them; the other half judge it. Raises ValueError for fewer examples.
+    engine: encodes the general pictures. serving: the version that answers the project now, if it is one. Learning
+    begins with `model`, the base, each time, and with all examples: what one version forgot the next one need not. Half
+    of the general pictures steady the training, where the version will answer on them; the other half judge it. Raises
+    ValueError for fewer examples.
     """
     if len(examples) < 2:
         raise ValueError(
             f"{len(examples)} pictures with masks: two are the least, one to learn from and one to judge by"
         )
+    model = copy.deepcopy(model).to(place_for("auto").device)
     training, validation = split(examples)
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
     familiar = familiar_with([example.embedding for example in training], _everyday(engine))
@@ -104,12 +106,11 @@ def tuned(
 
 def version_answers(model: SegmentationModel, version: Serving | None) -> Answers:
     """How a version of this base answers, or the base itself."""
-    bf16 = cpu_has_bf16()
-    base = decoder_of(model, bf16)
+    base = decoder_of(model)
     if version is None:
         return everywhere(base)
     decoder, familiar = version
-    return where_familiar(familiar, decoder_of(with_decoder(model, decoder), bf16), base)
+    return where_familiar(familiar, decoder_of(with_decoder(model, decoder)), base)
 
 
 def _everyday(engine: Engine) -> list[Embedding]:
@@ -125,12 +126,11 @@ def _bearable(model: SegmentationModel, learned: State, near: Sequence[Example],
     """
     if not near:
         return learned
-    bf16 = cpu_has_bf16()
-    own = model.mask_decoder.state_dict()
-    before = overall(judged(everywhere(decoder_of(model, bf16)), near))
+    own = {name: value.cpu() for name, value in model.mask_decoder.state_dict().items()}
+    before = overall(judged(everywhere(decoder_of(model)), near))
     for share in SHARES:
         mixed = {name: torch.lerp(own[name], value, share) for name, value in learned.items()}
-        if before - overall(judged(everywhere(decoder_of(with_decoder(model, mixed), bf16)), near)) <= most_loss:
+        if before - overall(judged(everywhere(decoder_of(with_decoder(model, mixed))), near)) <= most_loss:
             break
     return mixed
 

@@ -73,7 +73,7 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
 
     monkeypatch.setattr(tuning, "samples_of", lambda _: general)
     monkeypatch.setattr(tuning, "example_of", lambda _, one: one)
-    monkeypatch.setattr(tuning, "decoder_of", lambda one, _: one)
+    monkeypatch.setattr(tuning, "decoder_of", lambda one: one)
     monkeypatch.setattr(tuning, "everywhere", lambda one: one)
     monkeypatch.setattr(tuning, "_everyday", lambda _: [elsewhere])
     for stand_in in (finetune, judged, compared):
