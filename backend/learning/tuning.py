@@ -45,6 +45,9 @@ EVERYDAY = GENERAL.parent / "everyday"
 MOST_JUDGED = 32
 """Validation pictures that the verdict looks at."""
 
+BEARABLE_LOSS = 0.5 * MOST_LOSS
+"""Points that may be lost on the general pictures that steer: the gate looks at others."""
+
 SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)
 """How far to go towards what was learned, tried in this order."""
 
@@ -91,8 +94,9 @@ def tuned(
     familiar = familiar_with([example.embedding for example in training], _everyday(engine))
     near = [example for example in general[::2] if familiar.holds(example.embedding)]
     learned = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
-    say("as much of it as the general pictures allow")
-    decoder = _bearable(model, learned.decoder, near, MOST_LOSS * len(general[::2]) / max(len(near), 1))
+    bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
+    decoder, share = _bearable(model, learned.decoder, near, bearable)
+    say(f"{share:.0%} of what was learned, since {len(near)} of {len(general[::2])} general pictures look alike")
     verdict = compared(
         version_answers(model, serving),
         version_answers(model, (decoder, familiar)),
@@ -118,21 +122,24 @@ def _everyday(engine: Engine) -> list[Embedding]:
     return [encode(engine, pixels, Frame.of(pixels)) for pixels in pictures]
 
 
-def _bearable(model: SegmentationModel, learned: State, near: Sequence[Example], most_loss: float) -> State:
+def _bearable(
+    model: SegmentationModel, learned: State, near: Sequence[Example], most_loss: float
+) -> tuple[State, float]:
     """The decoder on the straight way from the model's own to the learned one that goes as far as possible without
-    losing more points than that. Half of the way keeps most of what was learned (arXiv 2109.01903).
+    losing more points than that, and how far that is. Half of the way keeps most of what was learned (arXiv
+    2109.01903).
 
     near: the general pictures on which it would answer; where there are none, nothing can be lost.
     """
     if not near:
-        return learned
+        return learned, 1.0
     own = {name: value.cpu() for name, value in model.mask_decoder.state_dict().items()}
     before = overall(judged(everywhere(decoder_of(model)), near))
     for share in SHARES:
         mixed = {name: torch.lerp(own[name], value, share) for name, value in learned.items()}
         if before - overall(judged(everywhere(decoder_of(with_decoder(model, mixed))), near)) <= most_loss:
             break
-    return mixed
+    return mixed, share
 
 
 def with_decoder(model: SegmentationModel, decoder: State) -> SegmentationModel:
