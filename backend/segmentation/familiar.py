@@ -5,8 +5,10 @@ On all others its base does, so that what the version has forgotten of them does
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,9 @@ from backend.segmentation.preprocess import SIDE
 OWN, OTHERS = f"{FAMILIAR}own", f"{FAMILIAR}others"
 GRID, STRIDE = 64, 4
 """Places to a side of the embedding, and every which of them is looked at."""
+REACH = 2.5
+"""Times the median distance of a picture that was learned from to the next: of 13 technical fields that keeps 93 % or
+more of each field's other pictures, and lets in at most 3 % of everyday ones, but for cars and people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +35,18 @@ class Familiar:
     others: Floats
 
     def holds(self, embedding: Embedding) -> bool:
-        """Whether, of all pictures known, one that was learned from is the most like this one."""
+        """Whether, of all pictures known, one that was learned from is the most like this one, and like enough."""
         look = look_of(embedding)
-        return _nearest(look, self.own) < _nearest(look, self.others)
+        nearest = _nearest(look, self.own)
+        return nearest < _nearest(look, self.others) and nearest <= self.reach
+
+    @cached_property
+    def reach(self) -> float:
+        """How far a picture may be from the nearest of those that were learned from, which lie so far apart."""
+        if len(self.own) < 2:
+            return math.inf
+        apart = [_nearest(one, np.delete(self.own, index, axis=0)) for index, one in enumerate(self.own)]
+        return REACH * float(np.median(apart))
 
 
 def familiar_with(own: Sequence[Embedding], others: Sequence[Embedding]) -> Familiar:
@@ -51,7 +65,7 @@ def look_of(embedding: Embedding) -> Floats:
 
 
 def _nearest(look: Floats, known: Floats) -> float:
-    return float(np.square(known - look).sum(1).min())
+    return float(np.linalg.norm(known - look, axis=1).min())
 
 
 def familiar_in(path: Path) -> Familiar | None:

@@ -45,6 +45,13 @@ def test_a_picture_is_known_by_the_most_alike_of_all() -> None:
     assert not familiar.holds(picture(6.0, seed=1))
 
 
+def test_a_picture_unlike_all_that_is_known_is_not_the_projects() -> None:
+    familiar = familiar_with([picture(1.0), picture(1.1), picture(1.2)], [picture(-9.0)])
+    assert familiar.holds(picture(1.3, seed=1))
+    assert not familiar.holds(picture(2.0, seed=1))
+    assert familiar_with([picture(1.0)], [picture(-9.0)]).holds(picture(2.0, seed=1))  # of one nobody knows how far
+
+
 def test_the_canvas_beside_a_picture_is_not_looked_at() -> None:
     wide = Frame(1024, 256)
     beside = picture(1.0, frame=wide).features.copy()
