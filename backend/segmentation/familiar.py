@@ -22,9 +22,9 @@ from backend.segmentation.preprocess import SIDE
 OWN, OTHERS = f"{FAMILIAR}own", f"{FAMILIAR}others"
 GRID, STRIDE = 64, 4
 """Places to a side of the embedding, and every which of them is looked at."""
-REACH = 2.5
-"""Times the median distance of a picture that was learned from to the next: of 13 technical fields that keeps 93 % or
-more of each field's other pictures, and lets in at most 3 % of everyday ones, but for cars and people."""
+CLEARLY, REACH = 0.9, 2.5
+"""The nearest picture that was learned from must be nearer than so much of the distance to the nearest other one, and
+than so many times the median distance of a picture that was learned from to the next (docs/learning.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,10 @@ class Familiar:
     others: Floats
 
     def holds(self, embedding: Embedding) -> bool:
-        """Whether, of all pictures known, one that was learned from is the most like this one, and like enough."""
+        """Whether, of all pictures known, one that was learned from is clearly the most like this one, and like enough."""
         look = look_of(embedding)
         nearest = _nearest(look, self.own)
-        return nearest < _nearest(look, self.others) and nearest <= self.reach
+        return nearest < CLEARLY * _nearest(look, self.others) and nearest <= self.reach
 
     @cached_property
     def reach(self) -> float:
