@@ -35,7 +35,7 @@ class Familiar:
     others: Floats
 
     def holds(self, embedding: Embedding) -> bool:
-        """Whether, of all pictures known, one that was learned from is clearly the most like this one, and like enough."""
+        """Whether of all pictures known one that was learned from is clearly the most alike, and like enough."""
         look = look_of(embedding)
         nearest = _nearest(look, self.own)
         return nearest < CLEARLY * _nearest(look, self.others) and nearest <= self.reach
