@@ -144,7 +144,7 @@ class _Decoder:
     def replay_of(self, slots: int) -> ov.InferRequest:
         """The graph with this many token slots, compiled where it is asked for the first time."""
         if slots not in self.compiled:
-            graph = self.core.read_model(self.replay)  # not kept: 17 MiB that are hardly ever read again
+            graph = self.core.read_model(self.replay)  # not kept: 24 MiB that are hardly ever read again
             self.compiled[slots] = _compiled(self.core, _with_slots(graph, slots), "f32")
         return self.compiled[slots]
 
