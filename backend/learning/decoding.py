@@ -16,16 +16,16 @@ EXACT = "gaussian_matrix"
 """Turns coordinates into angles: in bfloat16 a click would miss by several pixels."""
 
 
-def decoder_of(model: SegmentationModel, bf16: bool | None = None) -> Decode:
+def decoder_of(model: SegmentationModel) -> Decode:
     """The model's decoder, as `backend.segmentation.model.Decoder` answers, but for embeddings as `places_of` has them;
     gradients reach the model's own weights. It answers where the model is, wherever the prompt is.
 
-    bf16: all of it in bfloat16, but for the weights themselves and where a click is; None: where that is fast. It is
-    three times as fast as autocast, which goes back to float32 at every norm.
+    Where that is fast, all of it is in bfloat16, but for the weights themselves and where a click is: three times as
+    fast as autocast, which goes back to float32 at every norm.
     """
     whole = SlottedDecoder(model, ALL_MASKS)
     device = whole.positions.device
-    narrow = fast_in_bf16(device) if bf16 is None else bf16
+    narrow = fast_in_bf16(device)
 
     def decode(
         places: Tensor, coordinates: Tensor, labels: Tensor, low_res: Tensor, has_low_res: Tensor

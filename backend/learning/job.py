@@ -23,7 +23,7 @@ from backend.learning.accepted_examples import pictures_of
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError
 from backend.learning.refresh import number_of, project_of, refreshed
-from backend.learning.tuning import Outcome, Serving, tuned, version_answers
+from backend.learning.tuning import Learned, Outcome, tuned, version_answers
 from backend.learning.version_files import write_version
 from backend.learning.worker import give_way, work_off
 from backend.segmentation.checkpoints import sha256_of
@@ -94,7 +94,7 @@ def finetune_project(settings: Settings, number: int, say: Say) -> None:
     say(ended.told)
 
 
-def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, Serving | None]:
+def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, Learned | None]:
     """The name of what answers the project now, and one of its versions, or None for the base."""
     serving = versions.current(settings.model_dir, project)
     familiar = familiar_in(serving.file) if serving and serving.base == weights.sha256[:8] else None

@@ -34,7 +34,7 @@ from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import Frame
 
 State = dict[str, Tensor]
-Serving = tuple[State, Familiar]
+Learned = tuple[State, Familiar]
 """A version: its mask decoder's state, and on which pictures it answers."""
 
 GENERAL = Path(__file__).resolve().parents[2] / "model_assets" / "general"
@@ -75,7 +75,7 @@ def tuned(
     examples: Sequence[Example],
     minutes: float,
     say: Callable[[str], None],
-    serving: Serving | None = None,
+    serving: Learned | None = None,
 ) -> Outcome:
     """Fine-tunes `model`'s mask decoder on two or more examples, and compares; on a GPU where there is one.
 
@@ -108,7 +108,7 @@ def tuned(
     return Outcome(decoder, familiar, learned.curve, verdict, validation)
 
 
-def version_answers(model: SegmentationModel, version: Serving | None) -> Answers:
+def version_answers(model: SegmentationModel, version: Learned | None) -> Answers:
     """How a version of this base answers, or the base itself."""
     base = decoder_of(model)
     if version is None:

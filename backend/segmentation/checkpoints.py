@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from safetensors import SafetensorError, safe_open
 
@@ -98,23 +100,27 @@ def encoder_hash(state: dict[str, Tensor], kind: str, upsample: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def opened_safetensors(path: Path) -> Iterator[Any]:
+    """The file as safetensors has it, with arrays of numpy. Raises WeightsError."""
+    try:
+        with safe_open(path, "numpy") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+
+
 def said_in(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself; nothing where it is another kind of file. Raises WeightsError."""
     if path.suffix != ".safetensors":
         return {}
-    try:
-        with safe_open(path, "numpy") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+    with opened_safetensors(path) as file:
+        return file.metadata() or {}
 
 
 def _contents_of_safetensors(path: Path) -> Contents:
-    try:
-        with safe_open(path, "numpy") as file:
-            names, said = list(file.keys()), file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+    with opened_safetensors(path) as file:
+        names, said = list(file.keys()), file.metadata() or {}
     kind, upsample = _kind_of(path, names), said.get("upsample")
     if said.get("encoder", kind) != kind:
         raise WeightsError(f"{path} says that it holds the encoder {said['encoder']!r}, but its tensors are {kind}'s")

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
-from backend.segmentation.checkpoints import FAMILIAR, WeightsError
+from backend.segmentation.checkpoints import FAMILIAR, opened_safetensors
 from backend.segmentation.engines import Embedding, Engine, Features, Floats
 from backend.segmentation.preprocess import SIDE
 
@@ -72,13 +71,10 @@ def familiar_in(path: Path) -> Familiar | None:
     """What a file of weights that was fine-tuned is familiar with; None where it was not. Raises WeightsError."""
     if path.suffix != ".safetensors":
         return None
-    try:
-        with safe_open(path, "numpy") as file:
-            if OWN not in file.keys():  # noqa: SIM118 - not a dict
-                return None
-            return Familiar(file.get_tensor(OWN), file.get_tensor(OTHERS))
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+    with opened_safetensors(path) as file:
+        if OWN not in file.keys():  # noqa: SIM118 - not a dict
+            return None
+        return Familiar(file.get_tensor(OWN), file.get_tensor(OTHERS))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from backend.learning import decoding
 from backend.learning.decoding import decoder_of, places_of
 from backend.segmentation.model import Decoder, build_model
 
@@ -29,7 +30,10 @@ def asked(request):
 
 def answered(model, asked, bf16=False):
     embedding, *prompt = asked
-    return decoder_of(model, bf16)(places_of(embedding), *prompt)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "fast_in_bf16", lambda _: bf16)
+        decode = decoder_of(model)
+    return decode(places_of(embedding), *prompt)
 
 
 def test_it_answers_as_sams_own_modules_do(model, asked):

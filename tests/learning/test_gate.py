@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from backend.learning import decoding
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
 from backend.learning.gate import Answers, TorchDecoder, compared, everywhere, judged, overall, where_familiar
@@ -99,9 +100,12 @@ def test_what_was_forgotten_of_pictures_that_it_does_not_answer_does_no_harm() -
     assert verdict.project_after["box"] < verdict.project_before["box"]
 
 
-def test_the_decoder_under_training_answers_as_the_engine_that_serves(random_weights: WeightsFile) -> None:
+def test_the_decoder_under_training_answers_as_the_engine_that_serves(
+    random_weights: WeightsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "fast_in_bf16", lambda _: False)
     model = model_of(random_weights)
-    served, trained = load_torch_engine(random_weights, "cpu"), TorchDecoder(decoder_of(model, bf16=False))
+    served, trained = load_torch_engine(random_weights, "cpu"), TorchDecoder(decoder_of(model))
     random = np.random.default_rng(0)
     embedding = Embedding(random.normal(size=(4096, 256)).astype(np.float16), Frame(SIDE, SIDE))
     prompt = np.array([[[300.0, 200.0], [0.0, 0.0]]], np.float32), np.array([[1, -1]])
