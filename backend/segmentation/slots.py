@@ -52,7 +52,8 @@ class SlottedDecoder(nn.Module):
         super().__init__()
         self.plain, self.heads = Decoder(model), model.mask_decoder
         self.masks, self.narrow = masks, narrow
-        self.positions = nn.Parameter(self.plain.positions.flatten(2).transpose(1, 2).contiguous())
+        positions = self.plain.positions.flatten(2).transpose(1, 2).contiguous()
+        self.positions = nn.Parameter(positions, requires_grad=False)
 
     def forward(
         self,
