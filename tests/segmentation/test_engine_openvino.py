@@ -69,7 +69,7 @@ def test_masks_with_products_in_bfloat16_are_nearly_those_of_torch(edgesam, grap
 
     wanted = oracle.decode(*asked)
 
-    assert np.abs(narrow.decode(*asked) - wanted).mean() < 0.01 * np.abs(wanted).mean()
+    assert np.abs(narrow.decode(*asked) - wanted).mean() < 0.02 * np.abs(wanted).mean()
 
 
 def test_many_threads_get_what_one_gets(engine, embedding):
