@@ -123,6 +123,6 @@ def test_the_general_pictures_come_with_the_project_and_are_small() -> None:
         assert found == set(sample.objects)
         assert max(sample.pixels().shape) <= 512
     files = [path for path in Path(GENERAL).rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 2.5e6
+    assert sum(path.stat().st_size for path in files) < 2e6
     named = (GENERAL / "README.md").read_text()
     assert all(f"`{sample.image.name.rsplit('-', 1)[0]}-*`" in named for sample in samples)
