@@ -32,12 +32,12 @@ from backend.learning.training import optimizer_for
 from backend.segmentation.model import SINGLE_MASK, SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
 
-RATE, WARMUP = 3e-4, 20
+RATE, WARMUP = 2e-4, 20
 """Learning rate, and steps until it is reached."""
 CLIP = 1.0
 AVERAGE_DECAY = 0.98
-OBJECTS, OBJECTS_EACH = 6, 3
-"""Objects to a step, and at most of one picture: several pictures steady a step."""
+OBJECTS = 3
+"""Objects to a step, each of a picture drawn anew: many small steps learn more in the same minutes than few large."""
 GENERAL_OBJECTS, GENERAL_WEIGHT = 3, 2.0
 """Objects of general pictures to a step, on which the decoder is kept where it was, and how much that counts."""
 BOX_SHARE = 0.4
@@ -190,32 +190,22 @@ def _apart(made: Tensor, wanted: Tensor) -> Tensor:
     return 5 * crossed + 5 * (1 - 2 * shared)
 
 
-def drawn(examples: Sequence[Example], random: np.random.Generator, most: int) -> tuple[Tensor, Masks]:
-    """Objects of some pictures: each one's embedding, N x 4096 x 256, and mask, N x 256 x 256; N is at most `most`.
+def drawn(examples: Sequence[Example], random: np.random.Generator, number: int) -> tuple[Tensor, Masks]:
+    """One object of each of so many pictures: its embedding, N x 4096 x 256, and mask, N x 256 x 256.
 
-    Pictures with many objects come more often, but not as often as they have objects.
+    A picture may come twice; those with many objects come more often, but not as often as they have objects.
     """
     shares = np.sqrt([len(example.weights) for example in examples])
-    embeddings: list[Tensor] = []
-    truths: list[Masks] = []
-    for chosen in random.choice(len(examples), most, p=shares / shares.sum()):
-        truth = chosen_objects(examples[chosen], random, min(OBJECTS_EACH, most - len(embeddings)))
-        embeddings += [torch.tensor(examples[chosen].features)] * len(truth)
-        truths.append(truth)
-        if len(embeddings) == most:
-            break
-    return torch.stack(embeddings), np.concatenate(truths)
+    chosen = [examples[place] for place in random.choice(len(examples), number, p=shares / shares.sum())]
+    embeddings = torch.stack([torch.tensor(example.features) for example in chosen])
+    return embeddings, np.stack([chosen_object(example, random) for example in chosen])
 
 
-def chosen_objects(example: Example, random: np.random.Generator, most: int) -> Masks:
-    """Some objects of a picture, those that count more the more often: bool N x 256 x 256, N may be 0."""
+def chosen_object(example: Example, random: np.random.Generator) -> NDArray[np.bool_]:
+    """One object of a picture that has any to be asked for, those that count more the more often: bool 256 x 256."""
     cells = low_res_labels(example)
     shares = _shares(example, cells)
-    number = min(most, int(np.count_nonzero(shares)))
-    if not number:
-        return np.zeros((0, LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
-    numbers = 1 + random.choice(len(shares), number, replace=False, p=shares / shares.sum())
-    return np.asarray(cells[None] == numbers[:, None, None], np.bool_)
+    return np.asarray(cells == 1 + random.choice(len(shares), p=shares / shares.sum()), np.bool_)
 
 
 def _shares(example: Example, cells: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -21,9 +21,11 @@ from backend.segmentation.preprocess import SIDE
 OWN, OTHERS = f"{FAMILIAR}own", f"{FAMILIAR}others"
 GRID, STRIDE = 64, 4
 """Places to a side of the embedding, and every which of them is looked at."""
-CLEARLY, REACH = 0.9, 2.5
-"""The nearest picture that was learned from must be nearer than so much of the distance to the nearest other one, and
-than so many times the median distance of a picture that was learned from to the next (docs/learning.md)."""
+CLEARLY, REACH = 0.1, 2.5
+"""From -1, an everyday picture, to 1, one that was learned from: what a picture's likeness must exceed. And how far it
+may be from the nearest of those that were learned from, in medians of how far these are apart (docs/learning.md)."""
+STEADY = 0.1
+"""How much of the mean square of a look is added in the fit: there are fewer pictures than numbers to a look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +36,27 @@ class Familiar:
     others: Floats
 
     def holds(self, embedding: Embedding) -> bool:
-        """Whether of all pictures known one that was learned from is clearly the most alike, and like enough."""
+        """Whether a picture is clearly more like those that were learned from than like others, and like enough."""
         look = look_of(embedding)
-        nearest = _nearest(look, self.own)
-        return nearest < CLEARLY * _nearest(look, self.others) and nearest <= self.reach
+        middle, direction = self._fitted
+        return bool((look - middle) @ direction > CLEARLY) and _nearest(look, self.own) <= self.reach
+
+    @cached_property
+    def _fitted(self) -> tuple[Floats, Floats]:
+        """The middle between both sides, and what a look's difference from it is multiplied by to give its likeness.
+
+        Ridge regression, each side weighing half: it finds what tells the sides apart among 512 numbers of which most
+        say nothing. The distance to single pictures lets in twice as many everyday ones (docs/learning.md).
+        """
+        known = np.concatenate([self.own, self.others]).astype(np.float64)
+        number = [len(self.own), len(self.others)]
+        weight = np.repeat([0.5 / number[0], 0.5 / number[1]], number)
+        middle = weight @ known
+        apart = known - middle
+        products = apart @ apart.T
+        steadied = products + np.diag(STEADY * np.trace(products) / (weight * len(known) ** 2))
+        direction = apart.T @ np.linalg.solve(steadied, np.repeat([1.0, -1.0], number))
+        return middle.astype(np.float32), direction.astype(np.float32)
 
     @cached_property
     def reach(self) -> float:

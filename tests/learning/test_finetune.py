@@ -9,7 +9,7 @@ import torch
 
 from backend.learning import finetune as finetuning
 from backend.learning.examples import Example
-from backend.learning.finetune import OBJECTS, chosen_objects, drawn, finetune, low_res_labels
+from backend.learning.finetune import OBJECTS, chosen_object, drawn, finetune, low_res_labels
 from backend.learning.masks import DataError
 from backend.segmentation.model import SegmentationModel, build_model
 from backend.segmentation.preprocess import Frame
@@ -45,7 +45,7 @@ def test_labels_lie_on_the_grid_as_the_picture_lies_on_the_canvas() -> None:
 def test_objects_that_count_more_come_more_often() -> None:
     random, example = np.random.default_rng(0), picture(0, weights=(1.0, 0.25))
     first = low_res_labels(example) == 1
-    came = [np.array_equal(chosen_objects(example, random, 1)[0], first) for _ in range(300)]
+    came = [np.array_equal(chosen_object(example, random), first) for _ in range(300)]
     assert 0.7 < np.mean(came) < 0.9
 
 
@@ -53,7 +53,9 @@ def test_objects_too_small_for_the_grid_are_left_out() -> None:
     example = picture(0)
     example.labels[example.labels == 1] = 0
     example.labels[0, :3] = 1
-    assert len(chosen_objects(example, np.random.default_rng(0), 5)) == 1
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        assert np.array_equal(chosen_object(example, random), low_res_labels(example) == 2)
 
 
 def test_answers_are_least_apart_where_they_are_the_same() -> None:

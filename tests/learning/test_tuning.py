@@ -98,7 +98,7 @@ def test_nothing_is_taken_back_for_pictures_on_which_the_base_answers(
 def test_everyday_pictures_come_with_the_project(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchEngine, "encode", lambda *_: np.zeros((4096, 256), np.float16))
     pictures = tuning._everyday(engine)
-    assert len(pictures) >= 24
+    assert len(pictures) == 100
     assert all(max(one.frame.width, one.frame.height) <= 448 for one in pictures)
 
 

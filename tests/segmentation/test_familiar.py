@@ -37,12 +37,26 @@ class Constant(Engine):
         return np.full((len(labels), 256, 256), self.number, np.float32)
 
 
-def test_a_picture_is_known_by_the_most_alike_of_all() -> None:
-    familiar = familiar_with([picture(1.0), picture(-3.0)], [picture(0.0), picture(9.0)])
+def tinted(channel: int, seed: int) -> Embedding:
+    """Pictures of which all channels differ, but only this one says of what kind they are."""
+    random = np.random.default_rng(seed)
+    features = np.broadcast_to(random.normal(0, 0.15, 256), FEATURES).copy()
+    features[:, channel] += 1
+    return Embedding(features.astype(np.float16), Frame(640, 480))
+
+
+def test_what_tells_the_kinds_apart_decides_and_not_what_differs_anyway() -> None:
+    own, others = [tinted(3, seed) for seed in range(20)], [tinted(7, seed) for seed in range(40, 80)]
+    familiar = familiar_with(own, others)
+    assert sum(familiar.holds(tinted(3, seed)) for seed in range(100, 120)) >= 18
+    assert not any(familiar.holds(tinted(7, seed)) for seed in range(100, 120))
+
+
+def test_between_the_kinds_the_base_answers() -> None:
+    familiar = familiar_with([picture(1.0), picture(1.1)], [picture(0.0), picture(-0.1)])
     assert familiar.holds(picture(0.9, seed=1))
-    assert familiar.holds(picture(-2.0, seed=1))
+    assert not familiar.holds(picture(0.5, seed=1))
     assert not familiar.holds(picture(0.3, seed=1))
-    assert not familiar.holds(picture(6.0, seed=1))
 
 
 def test_a_picture_unlike_all_that_is_known_is_not_the_projects() -> None:
