@@ -46,7 +46,7 @@ class Familiar:
         """The middle between both sides, and what a look's difference from it is multiplied by to give its likeness.
 
         Ridge regression, each side weighing half: it finds what tells the sides apart among 512 numbers of which most
-        say nothing. The distance to single pictures lets in twice as many everyday ones (docs/learning.md).
+        say nothing. The nearest picture alone would hold fewer of the project's and more others (docs/learning.md).
         """
         known = np.concatenate([self.own, self.others]).astype(np.float64)
         number = [len(self.own), len(self.others)]
