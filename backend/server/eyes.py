@@ -8,6 +8,7 @@ import time
 import uuid
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.server import metrics
@@ -17,6 +18,8 @@ log = structlog.stdlib.get_logger("edgesam.access")
 
 QUIET_PATHS = frozenset({"/", "/health", "/ready", "/metrics"})
 KNOWN_PATHS = QUIET_PATHS | {"/setup", "/predict", "/webhook", "/train", "/versions"}
+CLIENT_GONE = 499
+"""nginx's name for a caller who goes away before the request is whole: for the log, since nobody reads an answer."""
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -44,6 +47,8 @@ class Eyes:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, watched)
+            except ClientDisconnect:
+                status = CLIENT_GONE
             except Exception:
                 log.exception("unexpected_error", path=scope["path"])
                 if not status:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from backend.server.eyes import Eyes
 from tests.server.standins import body, click, picture
 
 
@@ -52,6 +56,23 @@ def test_an_unexpected_error_is_logged_with_its_traceback_and_told_without(
     assert line["log_level"] == "error"
     assert line["exc_info"]
     assert next(line["status"] for line in lines if line["event"] == "request") == 500
+
+
+def test_a_caller_who_goes_away_before_the_end_of_the_body_is_no_error() -> None:
+    async def reading(scope: Scope, receive: Receive, _send: Send) -> None:
+        await Request(scope, receive).body()
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def sent(message: Message) -> None:
+        pytest.fail(f"nobody is there to get {message}")
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+    with capture_logs() as lines:
+        anyio.run(Eyes(reading), scope, gone, sent)
+    [line] = lines
+    assert (line["event"], line["log_level"], line["status"]) == ("request", "info", 499)
 
 
 def test_an_unanswerable_click_is_logged_with_link_and_message(client: TestClient) -> None:
