@@ -6,13 +6,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Semaphore
 from typing import Any
 
 import structlog
 
 from backend.labelstudio.addresses import shown
-from backend.labelstudio.context import Ask, asks_of, prompt_of
+from backend.labelstudio.context import asks_of, prompt_of
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.interface import Interface, interface_of
 from backend.labelstudio.known import Found
@@ -22,6 +24,7 @@ from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor, preprocess
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.windows import Closer, Window
 
 __all__ = ["Segmenter", "Unanswerable", "answer"]
 
@@ -52,9 +55,11 @@ class Segmenter:
     images, embeddings: where bytes come from, and where embeddings are kept.
     smallest_share: parts of a mask below this share of its area are left out (`predictor.decode`).
     observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
-    the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks) and "answer" (the regions).
+    the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks, with the closer look at small
+    objects) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
+    at_once: how many requests are worked on at once. Who waits for a picture's server gives its place to another.
     """
 
     engine: Callable[[], Engine]
@@ -64,6 +69,7 @@ class Segmenter:
     observe: Callable[[str, float], None] = _unobserved
     opened: Callable[[Mapping[str, Any], str], None] = _nobody
     version_for: Callable[[Engine, str | None], Engine] = _base
+    at_once: Semaphore = field(default_factory=partial(Semaphore, 8))
 
 
 def answer(
@@ -89,14 +95,16 @@ def answer(
             segmenter.opened(tasks[0], label_config)
         return [[] for _ in tasks]
     interface = interface_of(label_config)
-    return [_prediction(segmenter, task, interface, context) for task in tasks]
+    with segmenter.at_once:
+        return [_prediction(segmenter, task, interface, context) for task in tasks]
 
 
 def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) -> None:
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
     engine = _engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
-        embedding_of(segmenter, engine, address, task, urgent=False)
+        with segmenter.at_once:
+            embedding_of(segmenter, engine, address, task, urgent=False)
 
 
 def _engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
@@ -116,8 +124,11 @@ def _prediction(
     results: list[list[dict[str, Any]]] = [[] for _ in asks]
     for (to_name, item_index), indices in by_image.items():
         address = interface.address_of(to_name, item_index, task)
-        embedding = embedding_of(segmenter, engine, address, task, urgent=True)
-        masks = _masks(segmenter, engine, embedding, [asks[index] for index in indices])
+        content, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
+        closer = _closer(segmenter, engine, address, task, content)
+        with _phase(segmenter, "decode"):
+            prompts = [prompt_of(asks[index], embedding.frame.width, embedding.frame.height) for index in indices]
+            masks = predictor.decode(engine, embedding, prompts, segmenter.smallest_share, closer)
         with _phase(segmenter, "answer"):
             for index, mask in zip(indices, masks, strict=True):
                 results[index] = results_of(asks[index], brushes[index], mask)
@@ -125,19 +136,23 @@ def _prediction(
 
 
 def embedding_of(
-    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool
-) -> Embedding:
-    """The image's embedding: known under the hash of its bytes, the engine and the preprocessing, or made now.
+    segmenter: Segmenter,
+    engine: Engine,
+    address: str,
+    task: Mapping[str, Any],
+    urgent: bool,
+    window: Window | None = None,
+) -> tuple[str, Embedding]:
+    """The hash of the image's bytes, and its embedding: known under that, engine and preprocessing, or made now.
 
-    urgent: somebody waits for it.
+    urgent: somebody waits for it. window: the only part of the image that is encoded. The caller has a place among
+    segmenter.at_once.
     """
-    with _phase(segmenter, "image"):
-        image = segmenter.images.find(address, task)
+    image = _found(segmenter, address, task)
     if image.data is None:
-        if embedding := segmenter.embeddings.known(_key(image, engine), urgent):
-            return embedding
-        with _phase(segmenter, "image"):
-            image = segmenter.images.find(address, task, anew=True)
+        if embedding := segmenter.embeddings.known(_key(image, engine, window), urgent):
+            return image.content, embedding
+        image = _found(segmenter, address, task, anew=True)
     data = image.data
     assert data is not None, "asked anew, the bytes come"
     asked = time.perf_counter()
@@ -146,22 +161,41 @@ def embedding_of(
         segmenter.observe("wait", time.perf_counter() - asked)
         with _phase(segmenter, "encode"):
             try:
-                pixels, frame = pixels_of(data, segmenter.images.max_pixels)
+                pixels, frame = pixels_of(data, segmenter.images.max_pixels, window)
             except Unanswerable as error:
                 raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
             return predictor.encode(engine, pixels, frame)
 
-    return segmenter.embeddings.get(_key(image, engine), encode, urgent)
+    return image.content, segmenter.embeddings.get(_key(image, engine, window), encode, urgent)
 
 
-def _key(image: Found, engine: Engine) -> str:
-    return f"{image.content}:{engine.identity}:{preprocess.VERSION}"
+def _found(segmenter: Segmenter, address: str, task: Mapping[str, Any], anew: bool = False) -> Found:
+    """Without a place while it waits: servers that do not answer would soon hold all of them."""
+    segmenter.at_once.release()
+    try:
+        with _phase(segmenter, "image"):
+            return segmenter.images.find(address, task, anew)
+    finally:
+        segmenter.at_once.acquire()
 
 
-def _masks(segmenter: Segmenter, engine: Engine, embedding: Embedding, asks: Sequence[Ask]) -> list[predictor.Mask]:
-    with _phase(segmenter, "decode"):
-        prompts = [prompt_of(ask, embedding.frame.width, embedding.frame.height) for ask in asks]
-        return predictor.decode(engine, embedding, prompts, segmenter.smallest_share)
+def _key(image: Found, engine: Engine, window: Window | None) -> str:
+    key = f"{image.content}:{engine.identity}:{preprocess.VERSION}"
+    return f"{key}:{window.left}-{window.top}-{window.right}-{window.bottom}" if window else key
+
+
+def _closer(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], content: str) -> Closer:
+    """Windows of the image that has this hash. Where one cannot be had, the whole image answers."""
+
+    def closer(window: Window) -> Embedding | None:
+        try:
+            now, embedding = embedding_of(segmenter, engine, address, task, urgent=True, window=window)
+        except Unanswerable as error:
+            log.warning("A small object was not looked at closely", why=str(error))
+            return None
+        return embedding if now == content else None
+
+    return closer
 
 
 @contextmanager

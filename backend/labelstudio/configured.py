@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 from typing import Literal
 
 import numpy as np
@@ -135,7 +136,14 @@ def segmenter_of(
     )
     embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
     version_for = (versions or project_versions_of(settings)).engine_for
-    segmenter = Segmenter(engine, images, embeddings, settings.edgesam_smallest_part, version_for=version_for)
+    segmenter = Segmenter(
+        engine,
+        images,
+        embeddings,
+        settings.edgesam_smallest_part,
+        version_for=version_for,
+        at_once=Semaphore(settings.threads),
+    )
     if observe:
         segmenter = replace(segmenter, observe=observe)
     prefetch = Prefetch(partial(prepare, segmenter), partial(following, images))

@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.preprocess import SIDE, Frame
+from backend.segmentation.windows import PARTS, Window
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -22,16 +23,20 @@ From there the canvas differs from that of the whole picture by less than a grey
 own side it would differ by up to 1.5, since the DCT leaves more sharpness than the resize that the network knows.
 """
 
+CLOSE_ENOUGH = SIDE * 7 // 8
+"""The same for a window of the picture: that of a photograph of 12 megapixels is decoded at half its size then."""
+
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and those of its values that exchange width and height."""
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
 
 
-def pixels_of(data: bytes, max_pixels: int) -> tuple[NDArray[np.uint8], Frame]:
+def pixels_of(data: bytes, max_pixels: int, window: Window | None = None) -> tuple[NDArray[np.uint8], Frame]:
     """An image file's bytes -> RGB uint8 H x W x 3, turned as its EXIF orientation says, and the size it is shown in.
 
-    A large JPEG comes in its size on the canvas. The first frame of an animation;
+    window: of the picture as it is shown, the only part that is wanted; it comes in its size on the canvas, as a large
+    JPEG does. The first frame of an animation;
     what is transparent on white; 16 bits of grey as 8. Raises Unanswerable where it is no image of a known format, is
     broken, or has more than `max_pixels` (checked before it is decoded).
     """
@@ -44,6 +49,8 @@ def pixels_of(data: bytes, max_pixels: int) -> tuple[NDArray[np.uint8], Frame]:
                     f"the image has {width} x {height} pixels, more than the {max_pixels / 1e6:g} "
                     "megapixels that are allowed (EDGESAM_MAX_MEGAPIXELS)",
                 )
+            if window:
+                return _part(image, window), window.frame
             if isinstance(image, JpegImageFile) and max(image.size) >= 2 * FINE_ENOUGH:
                 return _reduced(image)
             pixels = np.asarray(_rgb(ImageOps.exif_transpose(image)))
@@ -62,14 +69,30 @@ def pixels_of(data: bytes, max_pixels: int) -> tuple[NDArray[np.uint8], Frame]:
 def _reduced(image: JpegImageFile) -> tuple[NDArray[np.uint8], Frame]:
     """A large JPEG in its size on the canvas."""
     width, height = image.size
-    # Pillow takes the worse of the two sides' ratios: 1 leaves the longest side to decide.
-    image.draft(None, (FINE_ENOUGH, 1) if width >= height else (1, FINE_ENOUGH))
-    by = 1 << round(math.log2(max(width, height) / max(image.size)))
+    by = _decoded_smaller(image, FINE_ENOUGH)
     stored = Frame(width, height)
     # The last pixels may stand for less than the others: only the image's own part is taken.
     small = image.resize(stored.scaled, Image.Resampling.BILINEAR, box=(0, 0, width / by, height / by))
     shown = Frame(height, width) if image.getexif().get(ORIENTATION) in LYING else stored
     return np.asarray(_rgb(ImageOps.exif_transpose(small))), shown
+
+
+def _part(image: Image.Image, window: Window) -> NDArray[np.uint8]:
+    """A window of the picture in its size on the canvas."""
+    by = _decoded_smaller(image, CLOSE_ENOUGH * PARTS) if isinstance(image, JpegImageFile) else 1
+    shown = ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
+    if shown.mode != "RGB" or shown.has_transparency_data:  # else it would be a needless copy
+        shown = _rgb(shown)
+    box = (window.left / by, window.top / by, window.right / by, window.bottom / by)
+    return np.asarray(shown.resize(window.frame.scaled, Image.Resampling.BILINEAR, box=box))
+
+
+def _decoded_smaller(image: JpegImageFile, longest: int) -> int:
+    """Has a JPEG decoded 2, 4 or 8 times smaller, `longest` pixels or more on its longest side; how many times."""
+    width, height = image.size
+    # Pillow takes the worse of the two sides' ratios: 1 leaves the longest side to decide.
+    image.draft(None, (longest, 1) if width >= height else (1, longest))
+    return 1 << round(math.log2(max(width, height) / max(image.size)))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

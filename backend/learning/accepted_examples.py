@@ -77,8 +77,8 @@ def _of_task(
     for (to_name, item_index), masks in found.items():
         try:
             address = interface.address_of(to_name, item_index, task)
-            embedding = embedding_of(segmenter, engine, address, task, urgent=False)
-            content = segmenter.images.find(address, task).content
+            with segmenter.at_once:
+                content, embedding = embedding_of(segmenter, engine, address, task, urgent=False)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
             continue

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 from typing import Protocol
@@ -24,6 +25,7 @@ from backend.segmentation.engines import Embedding, Engine
 from backend.segmentation.predictor import decode, encode
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Prompt
+from backend.segmentation.windows import Closer
 
 Row = dict[str, str | int | float]
 Figures = dict[str, float]
@@ -44,18 +46,25 @@ class Door(Protocol):
 
 
 class ModelDoor:
-    """Our own predictor, as it answers in the product: with the replay of clicks, nothing cut away."""
+    """Our own predictor, as it answers in the product: with the replay of clicks, nothing cut away.
 
-    def __init__(self, engine: Engine) -> None:
+    windows: whether small objects are looked at closely.
+    """
+
+    def __init__(self, engine: Engine, windows: bool = True) -> None:
         self.engine = engine
+        self.windows = windows
         self.embedding: Embedding | None = None
+        self.closer: Closer | None = None
 
     def open(self, pixels: NDArray[np.uint8]) -> None:
         self.embedding = encode(self.engine, pixels, Frame.of(pixels))
+        if self.windows:
+            self.closer = cache(lambda window: encode(self.engine, pixels[window.rows, window.columns], window.frame))
 
     def ask(self, prompt: Prompt) -> Region:
         assert self.embedding is not None, "open a picture first"
-        return decode(self.engine, self.embedding, [prompt])[0].pixels
+        return decode(self.engine, self.embedding, [prompt], closer=self.closer)[0].pixels
 
 
 @dataclass(frozen=True, slots=True)

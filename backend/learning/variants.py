@@ -34,6 +34,10 @@ class Variant:
     def version(self) -> str:
         return self.engine.version
 
+    def for_picture(self, _embedding: Embedding) -> Variant:
+        """This one."""
+        return self
+
     def encode(self, canvas: Floats) -> Features:
         return self.engine.encode(canvas)
 

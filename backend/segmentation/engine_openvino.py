@@ -162,6 +162,10 @@ class OpenVINOEngine:
     encoding: threading.Lock = field(default_factory=threading.Lock)
     decoding: threading.Lock = field(default_factory=threading.Lock)
 
+    def for_picture(self, _embedding: Embedding) -> OpenVINOEngine:
+        """This one."""
+        return self
+
     def encode(self, canvas: Floats) -> Features:
         """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
         with self.encoding:

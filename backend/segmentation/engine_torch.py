@@ -30,6 +30,10 @@ class TorchEngine:
     identity: str
     version: str
 
+    def for_picture(self, _embedding: Embedding) -> TorchEngine:
+        """This one."""
+        return self
+
     def encode(self, canvas: Floats) -> Features:
         """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
         with torch.inference_mode():

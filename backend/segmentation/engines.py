@@ -41,6 +41,9 @@ class Engine(Protocol):
     def version(self) -> str:
         """What answers name as model_version: the weights' name and the first digits of their hash."""
 
+    def for_picture(self, embedding: Embedding) -> Engine:
+        """The engine that answers on this picture, and on windows of it. embedding: of the whole picture."""
+
     def encode(self, canvas: Floats) -> Features:
         """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
 

@@ -112,6 +112,10 @@ class VersionEngine:
     def version(self) -> str:
         return self.learned.version
 
+    def for_picture(self, embedding: Embedding) -> Engine:
+        """That one which knows pictures like this one."""
+        return self.learned if self.familiar.holds(embedding) else self.base
+
     def encode(self, canvas: Floats) -> Features:
         """As the base's."""
         return self.base.encode(canvas)
@@ -119,6 +123,5 @@ class VersionEngine:
     def decode(
         self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
-        """As that decoder's which knows pictures like this one."""
-        engine = self.learned if self.familiar.holds(embedding) else self.base
-        return engine.decode(embedding, coordinates, labels, low_res)
+        """As the engine for this picture does."""
+        return self.for_picture(embedding).decode(embedding, coordinates, labels, low_res)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE, Frame
+from backend.segmentation.prompts import Box
 
 
 def mask_at_full_size(low_res: NDArray[np.float32], frame: Frame) -> NDArray[np.bool_]:
@@ -28,6 +29,22 @@ def mask_at_full_size(low_res: NDArray[np.float32], frame: Frame) -> NDArray[np.
     if rows is not None and columns is not None:
         _fill(mask, low_res[rows.cells, columns.cells], rows, columns)
     return mask
+
+
+def extent_of(low_res: NDArray[np.float32], frame: Frame) -> Box | None:
+    """Left, top, right, bottom of what is above 0, in pixels of the image, to a cell; None where nothing is."""
+    width, height = (-(-side // CELL) for side in frame.scaled)
+    inside = low_res[:height, :width] > 0
+    columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
+    if not len(columns):
+        return None
+    cell = CELL / frame.scale
+    return (
+        float(columns[0] * cell),
+        float(rows[0] * cell),
+        float((columns[-1] + 1) * cell),
+        float((rows[-1] + 1) * cell),
+    )
 
 
 @dataclass(frozen=True, slots=True)

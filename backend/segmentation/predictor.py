@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Embedding, Engine, Floats
-from backend.segmentation.postprocess import mask_at_full_size
+from backend.segmentation.postprocess import extent_of, mask_at_full_size
 from backend.segmentation.preprocess import CELL, Frame, canvas_of
-from backend.segmentation.prompts import POSITIVE, Prompt
+from backend.segmentation.prompts import POSITIVE, Box, Prompt
 from backend.segmentation.selection import stability_score, without_specks
+from backend.segmentation.windows import Closer, window_for
+
+SURE = 0.95
+"""Clicks are not looked at more closely where their mask has this score: nothing is won there."""
+AS_SURE = 0.05
+"""Their closer look counts where its score is not this much lower: seen closely, a click on a large thing may mean a
+part of it. A box says how large its object is, so what is small in it is always looked at closely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +37,54 @@ def encode(engine: Engine, pixels: NDArray[np.uint8], frame: Frame) -> Embedding
     return Embedding(engine.encode(canvas_of(pixels, frame)), frame)
 
 
-def decode(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], smallest_share: float = 0.0) -> list[Mask]:
+def decode(
+    engine: Engine,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    smallest_share: float = 0.0,
+    closer: Closer | None = None,
+) -> list[Mask]:
     """One mask per prompt, in order. Prompts of one shape share a batch; none is padded, so none changes another.
 
     smallest_share: parts of a mask below this share of its area are left out, unless a click is in them.
+    closer: what is small in a box, or was clicked more than once, is looked at in a window of the picture (windows.py),
+    where that can be had.
     """
+    engine, frame = engine.for_picture(embedding), embedding.frame
+    look_closer = partial(_looked_at_closely, engine, frame, smallest_share, closer)
+    masks: dict[int, Mask] = {}
     batches: dict[tuple[bool, tuple[int, ...]], list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
-        batches[prompt.box is not None, tuple(rounds_of(prompt))].append(index)
-    masks: dict[int, Mask] = {}
+        if prompt.box and (near := look_closer(prompt, prompt.box)):
+            masks[index] = near
+        else:
+            batches[prompt.box is not None, tuple(rounds_of(prompt))].append(index)
     for indices in batches.values():
         logits = low_res_logits(engine, embedding, [prompts[index] for index in indices])
         for index, one in zip(indices, logits, strict=True):
-            masks[index] = _finished(one, embedding.frame, prompts[index], smallest_share)
+            prompt = prompts[index]
+            whole = _finished(one, frame, prompt, smallest_share)
+            # A first click is answered at once; who clicks again wants it better, and may wait for a window.
+            unsure = prompt.box is None and len(prompt.points) > 1 and whole.score < SURE
+            near = look_closer(prompt, extent_of(one, frame)) if unsure else None
+            masks[index] = near if near and near.score > whole.score - AS_SURE else whole
     return [masks[index] for index in range(len(prompts))]
+
+
+def _looked_at_closely(
+    engine: Engine, frame: Frame, smallest_share: float, closer: Closer | None, prompt: Prompt, extent: Box | None
+) -> Mask | None:
+    """The mask of a small object as its window shows it. None where it is not small, or has no window."""
+    window = window_for(extent, prompt, frame) if closer and extent else None
+    embedding = closer(window) if closer and window else None
+    if window is None or embedding is None:
+        return None
+    moved = window.prompt(prompt)
+    (logits,) = low_res_logits(engine, embedding, [moved])
+    seen = _finished(logits, embedding.frame, moved, smallest_share)
+    pixels = np.zeros((frame.height, frame.width), np.bool_)
+    pixels[window.rows, window.columns] = seen.pixels
+    return Mask(pixels, seen.score)
 
 
 def rounds_of(prompt: Prompt) -> list[int]:

@@ -33,6 +33,9 @@ log = structlog.stdlib.get_logger("edgesam")
 STATUS_OF_LINK = {"image": 502, "label studio": 502, "weights": 503}
 """What we could not get; every other broken link is in what the caller sent: 422."""
 
+PREDICTIONS = 64
+"""Threads for predictions. THREADS of them work (Segmenter.at_once), the others wait for a picture's server."""
+
 GZIP_LEAST, GZIP_LEVEL = 4096, 1
 """Bytes from which an answer is worth it. The first level takes half the time of the fourth, for a sixth more bytes."""
 
@@ -75,7 +78,7 @@ def services_of(settings: Settings, loading: Loading, runner: Runner) -> Service
         settings, loading.engine, lambda step, seconds: metrics.steps.labels(step).observe(seconds), versions
     )
     ear = Ear(settings.model_dir, settings.edgesam_finetune_every, lambda: _base_name(loading))
-    predictions, chores = anyio.CapacityLimiter(settings.threads), anyio.CapacityLimiter(64)
+    predictions, chores = anyio.CapacityLimiter(PREDICTIONS), anyio.CapacityLimiter(64)
     return Services(loading, segmenter, versions, ear, runner, settings.model_dir, predictions, chores)
 
 

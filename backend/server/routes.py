@@ -54,7 +54,7 @@ class Services:
     runner: Runner
     model_dir: Path
     predictions: anyio.CapacityLimiter
-    """How many predictions run at once."""
+    """How many predictions have a thread."""
     chores: anyio.CapacityLimiter
     """For /setup and /versions: short, many at once, and never behind predictions."""
 

@@ -195,6 +195,30 @@ def test_a_known_address_is_fetched_again_only_where_its_embedding_is_gone():
     assert segmenter.engine().encoded == 3
 
 
+def test_who_waits_for_a_pictures_server_holds_up_nobody():
+    waiting, go_on = threading.Semaphore(0), threading.Event()
+
+    def stalls(_request):
+        waiting.release()
+        assert go_on.wait(30)
+        return httpx.Response(200, content=picture(80, 60))
+
+    segmenter = segmenter_of(images=loader(stalls), at_once=threading.Semaphore(1))
+    with ThreadPoolExecutor(2) as pool:
+        slow = [
+            pool.submit(answer, segmenter, [{"data": {"image": f"http://elsewhere/{n}.jpg"}}], CONFIG, context())
+            for n in range(2)
+        ]
+        assert all(waiting.acquire(timeout=30) for _ in slow)
+        [prediction] = answer(segmenter, [task()], CONFIG, context())
+        assert prediction["result"]
+        assert not any(one.done() for one in slow)
+        go_on.set()
+        assert all(one.result()[0]["result"] for one in slow)
+    assert segmenter.at_once.acquire(blocking=False)
+    assert not segmenter.at_once.acquire(blocking=False)
+
+
 def test_a_broken_picture_names_its_address():
     images = loader(lambda request: httpx.Response(200, content=b"no image"))
     with pytest.raises(Unanswerable, match=r"http://elsewhere/dog\.jpg: the 8 bytes that begin with"):
@@ -218,3 +242,43 @@ def test_a_mask_covers_what_the_engine_drew():
     y, x = np.mgrid[:1024, :1024] + 0.5
     disc = np.hypot(x - 256, y - 768) < 96
     assert (mask & disc).sum() / (mask | disc).sum() > 0.97
+
+
+class SpotEngine(DiscEngine):
+    """Sees small things, and is not sure of their upper edge."""
+
+    def decode(self, embedding, coordinates, labels, low_res):
+        logits = np.full((len(labels), 256, 256), -8, np.float32)
+        for one, (x, y) in zip(logits, coordinates[:, 0] / 4, strict=True):
+            one[int(y) - 3 : int(y) + 3, int(x) - 3 : int(x) + 3] = 8
+            one[int(y) - 3, int(x) - 3 : int(x) + 3] = 0.5
+        return logits
+
+
+def test_a_small_object_is_looked_at_closely_and_its_window_is_kept():
+    engine = SpotEngine()
+    segmenter = segmenter_of(engine)
+    for x in (30, 34):
+        twice = context(click(x, 50), click(x, 51))
+        [prediction] = answer(segmenter, [task(width=1024, height=768)], CONFIG, twice)
+        mask = rle.decode(prediction["result"][0]["value"]["rle"], 1024, 768)
+        ys, xs = np.nonzero(mask)
+        assert (xs.mean(), ys.mean()) == pytest.approx((10.24 * x, 384), abs=4)
+        assert mask.sum() == pytest.approx(12 * 12, rel=0.1)  # in the whole picture it is 24 pixels wide
+    assert engine.encoded == 2
+    answer(segmenter, [task(width=1024, height=768)], CONFIG, context(click(90, 50), click(90, 51)))
+    assert engine.encoded == 3
+
+
+@pytest.mark.parametrize("later", [httpx.Response(500), httpx.Response(200, content=picture(1024, 768, (1, 2, 3)))])
+def test_a_picture_that_is_gone_or_another_is_answered_without_a_closer_look(later):
+    """Between a click's first look and its second."""
+    answers = iter([httpx.Response(200, content=picture(1024, 768))])
+    images = loader(lambda request: next(answers, later))
+    [prediction] = answer(
+        segmenter_of(SpotEngine(), images=images),
+        [{"data": {"image": "http://elsewhere/a.jpg"}}],
+        CONFIG,
+        context(click(), click(51)),
+    )
+    assert rle.decode(prediction["result"][0]["value"]["rle"], 1024, 768).sum() == pytest.approx(24 * 24, rel=0.1)

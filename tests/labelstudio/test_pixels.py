@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from backend.labelstudio.pixels import FORMATS
 from backend.labelstudio.pixels import pixels_of as decoded
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.preprocess import STD, Frame, canvas_of
+from backend.segmentation.windows import Window
 from tests.labelstudio.standins import picture
 
 LIMIT = 1_000_000
@@ -211,3 +213,38 @@ def test_a_large_jpeg_is_turned_too(orientation, stored):
 
 def test_a_smaller_jpeg_is_decoded_whole():
     assert pixels_of(photograph("coffee.jpg", 2559, 10), LIMIT).shape == (10, 2559, 3)
+
+
+WINDOW = Window(5, 10, 25, 26)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_window_is_that_part_of_the_picture_as_it_is_shown(kind, orientation):
+    stored = Image.fromarray(gradient(40, 30))
+    undo = {1: None, 3: 3, 6: 2}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    data = saved(stored if undo is None else stored.transpose(Image.Transpose(undo)), kind, exif=exif, **settings)
+    pixels, frame = decoded(data, LIMIT, WINDOW)
+    assert frame == Frame(20, 16)
+    assert pixels.shape == (819, 1024, 3)
+    wanted = canvas_of(gradient(40, 30)[WINDOW.rows, WINDOW.columns], frame)
+    assert np.abs(canvas_of(pixels, frame) - wanted).mean() < 0.06
+
+
+@pytest.mark.parametrize("orientation", [1, 8])
+def test_a_window_of_a_large_photograph_is_decoded_smaller_and_shows_the_same(orientation, monkeypatch):
+    asked = []
+    draft = JpegImageFile.draft
+    monkeypatch.setattr(JpegImageFile, "draft", lambda self, *size: asked.append(self) or draft(self, *size))
+    photo = Image.open(PHOTOS / "chelsea.jpg").resize((4000, 3000), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(photo if orientation == 1 else photo.transpose(Image.Transpose.ROTATE_270), "JPEG", exif=exif)
+    window = Window(1000, 750, 3000, 2750)
+    pixels, frame = decoded(data, 20_000_000, window)
+    assert [image.size for image in asked] == [(2000, 1500) if orientation == 1 else (1500, 2000)]
+    wanted = canvas_of(np.asarray(photo)[window.rows, window.columns], frame)
+    assert np.abs((canvas_of(pixels, frame) - wanted)[0] * STD[:, None, None]).mean() < 1.5

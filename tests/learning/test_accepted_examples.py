@@ -73,7 +73,7 @@ def test_an_example_of_a_picture(made):
 
 def test_the_embedding_is_the_one_that_serving_made(made):
     task = {"id": 1, "project": "27.5", "data": {"image": HERE}}
-    served = embedding_of(made.segmenter, made.engine, HERE, task, urgent=True)
+    _, served = embedding_of(made.segmenter, made.engine, HERE, task, urgent=True)
     encoded = made.engine.encoded
     [example] = made(annotation(1, region(filled(LARGE))))
     assert example.features is served.features

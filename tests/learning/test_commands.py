@@ -16,7 +16,9 @@ from backend.segmentation.weights import WeightsFile, find_weights
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("way", [[], ["--rule", "predicted", "--no-replay"]], ids=["as served", "another way"])
+@pytest.mark.parametrize(
+    "way", [[], ["--rule", "predicted", "--no-replay", "--no-windows"]], ids=["as served", "another way"]
+)
 def test_evaluate_writes_a_report(
     masks: Path, random_weights: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: list[str]
 ) -> None:

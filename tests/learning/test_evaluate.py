@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import Tensor
 
 from backend.learning.clicks import Region
 from backend.learning.evaluate import ModelDoor, Selection, clicked, evaluate, summed_up
@@ -42,6 +44,23 @@ def test_random_weights_fail(masks: Path, random_weights: WeightsFile) -> None:
     report = evaluate(door, masks, Selection(images=1, objects=2))
     assert report.averages["all sources"]["box"] < 0.5
     assert report.averages["all sources"]["click1"] < 0.5
+
+
+@pytest.mark.parametrize(("windows", "encoded"), [(True, 2), (False, 1)])
+def test_a_small_box_opens_a_window_once_unless_it_is_told_not_to(
+    random_weights: WeightsFile, windows: bool, encoded: int
+) -> None:
+    engine, canvases = load_torch_engine(random_weights, "cpu"), []
+
+    def encoder(canvas: Tensor) -> Tensor:
+        canvases.append(canvas)
+        return engine.encoder(canvas)
+
+    door = ModelDoor(replace(engine, encoder=encoder), windows)
+    door.open(np.zeros((120, 160, 3), np.uint8))
+    for left in (20, 22):
+        assert door.ask(Prompt(box=(left, 30, left + 10, 40))).shape == (120, 160)
+    assert len(canvases) == encoded
 
 
 def test_clicks_end_when_it_is_good_enough_after_three() -> None:

@@ -30,6 +30,9 @@ class Constant(Engine):
     def version(self) -> str:
         return self.named
 
+    def for_picture(self, _embedding: Embedding) -> Engine:
+        return self
+
     def encode(self, canvas: Floats) -> Features:
         return np.full(FEATURES, self.number, np.float16)
 
@@ -83,6 +86,8 @@ def test_a_version_answers_what_it_knows_and_its_base_the_rest() -> None:
     assert version.encode(np.zeros((1, 3, 1024, 1024), np.float32))[0, 0] == 5
     assert version.decode(picture(0.9, seed=2), *asked)[0, 0, 0] == 7
     assert version.decode(picture(0.1, seed=2), *asked)[0, 0, 0] == 5
+    assert version.for_picture(picture(0.9, seed=2)) is version.learned
+    assert version.for_picture(picture(0.1, seed=2)) is version.base
 
 
 def test_files_that_were_not_fine_tuned_know_nothing(tmp_path: Path) -> None:

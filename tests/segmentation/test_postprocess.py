@@ -1,10 +1,11 @@
 import cv2
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.segmentation.postprocess import mask_at_full_size
+from backend.segmentation.postprocess import extent_of, mask_at_full_size
 from backend.segmentation.preprocess import SIDE, Frame
 
 SIZES = [(640, 480), (1920, 1080), (1024, 1024), (333, 1500), (1501, 997), (1, 700), (1, 1700), (40, 30), (3001, 2003)]
@@ -42,3 +43,23 @@ def test_masks_grow_as_in_segment_anything(data: st.DataObject) -> None:
 
 def test_an_empty_mask_grows_empty() -> None:
     assert not mask_at_full_size(np.full((256, 256), -1.0, np.float32), Frame(300, 200)).any()
+
+
+@pytest.mark.parametrize("size", [(640, 480), (4000, 3000), (100, 900)])
+def test_an_extent_is_that_of_the_mask_to_a_cell(size: tuple[int, int]) -> None:
+    frame = Frame(*size)
+    low_res = np.full((256, 256), -9.0, np.float32)
+    low_res[10:17, 5:9] = 9
+    extent = extent_of(low_res, frame)
+    assert extent is not None
+    ys, xs = np.nonzero(mask_at_full_size(low_res, frame))
+    cell = 4 / frame.scale
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == pytest.approx(extent, abs=1.5 * cell)
+    assert extent == pytest.approx((5 * cell, 10 * cell, 9 * cell, 17 * cell))
+
+
+def test_what_lies_beside_the_image_has_no_extent() -> None:
+    low_res = np.full((256, 256), -9.0, np.float32)
+    low_res[250:] = 9
+    assert extent_of(low_res, Frame(1000, 500)) is None
+    assert extent_of(low_res, Frame(500, 500)) is not None

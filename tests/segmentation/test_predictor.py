@@ -8,18 +8,26 @@ import pytest
 from backend.segmentation.predictor import decode, encode, rounds_of
 from backend.segmentation.preprocess import LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import Prompt
+from backend.segmentation.windows import Window
 
 ROWS, COLUMNS = np.mgrid[:LOW_RES_SIDE, :LOW_RES_SIDE] * 4.0 + 2
 
 
 @dataclass
 class DrawingEngine:
-    """Boxes come back filled, positive clicks as discs of radius 40, negative ones as holes of radius 20."""
+    """Boxes come back filled, positive clicks as discs of radius 40, negative ones as holes of radius 20.
+
+    hazy: every which row of them it is not sure of.
+    """
 
     identity: str = "drawing"
     version: str = "drawing-1"
+    hazy: int = 0
     asked: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
     seen: np.ndarray | None = None
+
+    def for_picture(self, _embedding):
+        return self
 
     def encode(self, canvas: np.ndarray) -> np.ndarray:
         return np.full((4096, 256), canvas.mean(), np.float16)
@@ -35,6 +43,8 @@ class DrawingEngine:
             if 2 in kinds:
                 (x0, y0), (x1, y1) = places[kinds == 2][0], places[kinds == 3][0]
                 image[(x0 <= COLUMNS) & (x1 >= COLUMNS) & (y0 <= ROWS) & (y1 >= ROWS)] = 8.0
+        if self.hazy:
+            logits[:, :: self.hazy] = logits[:, :: self.hazy].clip(max=0.5)
         return logits
 
 
@@ -133,3 +143,88 @@ def test_specks_go_unless_they_were_clicked(engine: DrawingEngine) -> None:
 
 def test_no_prompts_give_no_masks(engine: DrawingEngine) -> None:
     assert decode(engine, embedded(engine), []) == []
+
+
+class ClosedWindows:
+    """Windows of a picture, and which of them were asked for."""
+
+    def __init__(self, engine: DrawingEngine) -> None:
+        self.engine = engine
+        self.opened: list[Window] = []
+
+    def __call__(self, window: Window):
+        self.opened.append(window)
+        return encode(self.engine, np.ones((8, 8, 3), np.uint8), window.frame)
+
+
+def test_a_small_box_is_answered_from_its_window_alone(engine: DrawingEngine) -> None:
+    closer, box = ClosedWindows(engine), (401.0, 151.0, 431.0, 171.0)
+    (mask,) = decode(engine, embedded(engine), [Prompt(box=box)], closer=closer)
+    assert closer.opened == [Window(256, 0, 512, 256)]
+    ((coordinates, *_),) = engine.asked
+    np.testing.assert_allclose(coordinates[0], [(580, 604), (700, 684)])
+    ys, xs = np.nonzero(mask.pixels)
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (401, 151, 430, 170)
+
+
+def test_what_clicks_mean_is_looked_at_again_where_it_is_small() -> None:
+    engine = DrawingEngine(hazy=8)
+    closer = ClosedWindows(engine)
+    clicks = Prompt(((300.0, 80.0), (310.0, 80.0)), (1, 0))
+    (mask,) = decode(engine, embedded(engine), [clicks], closer=closer)
+    assert closer.opened == [Window(128, 0, 384, 256)]
+    assert [fed_back for _, _, fed_back in engine.asked] == [False, True] * 2
+    np.testing.assert_allclose(engine.asked[2][0][0, 0], (4 * 172, 320))
+    ys, xs = np.nonzero(mask.pixels)
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == pytest.approx((290, 70, 306, 89), abs=1)  # half the disc of 20
+
+
+@pytest.mark.parametrize(("hazy", "clicks"), [(8, [(300.0, 80.0)]), (0, [(300.0, 80.0), (310.0, 80.0)])])
+def test_a_first_click_and_what_is_sure_are_not_looked_at_again(hazy: int, clicks: list[tuple[float, float]]) -> None:
+    engine = DrawingEngine(hazy=hazy)
+    closer = ClosedWindows(engine)
+    (mask,) = decode(engine, embedded(engine), [Prompt(tuple(clicks), (1,) * len(clicks))], closer=closer)
+    assert not closer.opened
+    assert mask.pixels.any()
+
+
+@pytest.mark.parametrize("prompt", [Prompt(box=(10.0, 10.0, 80.0, 50.0)), Prompt(((300.0, 80.0), (9.0, 9.0)), (1, 1))])
+def test_what_is_large_is_not_looked_at_again(engine: DrawingEngine, prompt: Prompt) -> None:
+    closer = ClosedWindows(engine)
+    (mask,) = decode(engine, embedded(engine), [prompt], closer=closer)
+    assert not closer.opened
+    assert mask.pixels.any()
+
+
+def test_a_window_that_cannot_be_had_leaves_the_whole_picture() -> None:
+    engine = DrawingEngine(hazy=8)
+    prompts = [Prompt(box=(301.0, 151.0, 331.0, 171.0)), Prompt(((300.0, 80.0), (302.0, 80.0)), (1, 1))]
+    without = decode(engine, embedded(engine), prompts)
+    for mask, wanted in zip(decode(engine, embedded(engine), prompts, closer=lambda _: None), without, strict=True):
+        np.testing.assert_array_equal(mask.pixels, wanted.pixels)
+
+
+def test_a_closer_look_that_is_less_sure_does_not_count_for_clicks() -> None:
+    engine, closely = DrawingEngine(hazy=8), DrawingEngine(hazy=2)
+
+    class Both(DrawingEngine):
+        def decode(self, embedding, *prompt):
+            return (engine if embedding.frame == Frame(512, 256) else closely).decode(embedding, *prompt)
+
+    click = Prompt(((300.0, 80.0), (302.0, 80.0)), (1, 1))
+    box = Prompt(box=(301.0, 151.0, 331.0, 171.0))
+    (whole,) = decode(engine, embedded(engine), [click])
+    by_click, by_box = decode(Both(), embedded(engine), [click, box], closer=ClosedWindows(engine))
+    assert len(closely.asked) == 3
+    np.testing.assert_array_equal(by_click.pixels, whole.pixels)
+    assert by_box.score == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_whole_picture_says_who_answers_on_its_windows(engine: DrawingEngine) -> None:
+    class Two(DrawingEngine):
+        def for_picture(self, embedding):
+            assert embedding.frame == Frame(512, 256)
+            return engine
+
+    decode(Two(), embedded(engine), [Prompt(box=(301.0, 151.0, 331.0, 171.0))], closer=ClosedWindows(engine))
+    assert len(engine.asked) == 1

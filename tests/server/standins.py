@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.segmentation.engines import FEATURES, Embedding, Features, Floats
+from backend.segmentation.engines import FEATURES, Embedding, Engine, Features, Floats
 from backend.segmentation.weights import WeightsFile
 from backend.server.loading import Loading
 from backend.server.runner import Runner
@@ -32,6 +32,9 @@ class DiscEngine:
     """Finds a disc around the first point, whatever the picture."""
 
     identity, version = "standin", "standin-01234567"
+
+    def for_picture(self, _embedding: Embedding) -> Engine:
+        return self
 
     def encode(self, canvas: Floats) -> Features:
         return np.zeros(FEATURES, np.float16)
