@@ -18,6 +18,9 @@ from backend.segmentation.prompts import NEGATIVE, POSITIVE, Prompt
 POINTS = ("keypoint", "keypointlabels")
 BOXES = ("rectangle", "rectanglelabels")
 
+MOST_CLICKS = 200
+"""On one object: each costs memory and time, and a brush is quicker long before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Click:
@@ -82,6 +85,12 @@ def asks_of(context: Mapping[str, Any], task: Mapping[str, Any], interface: Inte
 def _objects(group: Sequence[Ask]) -> list[Ask]:
     boxes = [ask for ask in group if ask.box]
     clicks = _counting([click for ask in group for click in ask.clicks])
+    if len(clicks) > MOST_CLICKS:
+        raise Unanswerable(
+            "context",
+            f"{len(clicks)} clicks for one object are more than the {MOST_CLICKS} that are allowed: accept its region, "
+            "and brush the rest",
+        )
     if boxes:
         return [*boxes[:-1], replace(boxes[-1], clicks=clicks)]
     return [replace(group[-1], clicks=clicks)] if any(click.positive for click in clicks) else []
@@ -206,7 +215,7 @@ def _positive(value: Any) -> bool | None:
 def _number(values: Mapping[str, Any], name: str, default: float | None = None) -> float:
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
-        _refuse(name, value, "a finite number")
+        _refuse(name, value, "a number between -1e9 and 1e9")
     return value
 
 

@@ -100,7 +100,7 @@ class Interface:
             asked = value if item_index is None else f"{value}, item {item_index}"
             known = ", ".join(sorted(data)) if isinstance(data, Mapping) and data else "nothing"
             raise Unanswerable(
-                "image",
+                "task",
                 f"<Image name={quoteattr(to_name)}> shows {asked}, but the task's data has no address there (it has "
                 f"{known}): give the task that field, or change the tag's value",
             )

@@ -60,12 +60,16 @@ def evaluate_command(
 
     from backend.labelstudio.configured import engine_of
     from backend.learning.evaluate import ModelDoor, Selection, evaluate
+    from backend.learning.masks import DataError
     from backend.learning.report import figures_of, picture_of, table_of
     from backend.learning.variants import Variant
     from backend.segmentation.engine_torch import load_torch_engine
 
     selection = Selection(tuple(filter(None, sources.split(","))), images, objects, split, clicks, skip)
     with _told():
+        for file in (out, picture):
+            if file and not file.parent.is_dir():
+                raise DataError(f"{file} cannot be written: there is no folder {file.parent}")
         usual = rule is Rule.SINGLE and replay
         found = _found(weights)
         door = ModelDoor(

@@ -59,6 +59,8 @@ def samples_of(folder: Path, split: str | None = None) -> list[Sample]:
     try:
         rows = json.loads(index.read_text())
         return [_sample(folder, row) for row in rows if split is None or row.get("split") == split]
+    except FileNotFoundError:
+        raise DataError(f"{folder} is no source: a source is a folder with images/, masks/ and index.json") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{index} cannot be used: {type(error).__name__}: {error}") from error
 

@@ -97,6 +97,7 @@ def tuned(
     bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
     decoder, share = _bearable(model, learned.decoder, near, bearable)
     say(f"{share:.0%} of what was learned, since {len(near)} of {len(general[::2])} general pictures look alike")
+    say(f"comparing on {len(validation[:MOST_JUDGED])} pictures of the project and {len(general[1::2])} general ones")
     verdict = compared(
         version_answers(model, serving),
         version_answers(model, (decoder, familiar)),

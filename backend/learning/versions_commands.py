@@ -38,6 +38,8 @@ def versions_command(
             better, serves = ("yes" if answer else "" for answer in (one.promoted, one == serving))
             table.add_row(key.partition(".")[0], one.name, one.made[:16].replace("T", " "), *figures, better, serves)
         table.add_row(key.partition(".")[0], BASE, "", "", "", "", "" if serving else "yes", end_section=True)
+    if not table.rows:
+        raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
     Console().print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ FIRST_SLOTS, SLOTS = 2, 8
 """Token slots of the two decoders that are ready from the start: for the first round of a click or a box, which has no
 mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next power of two when
 they come."""
+
+ROOM = 256 << 20
+"""Bytes that graphs and what is compiled of them may take at most."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -114,22 +118,38 @@ def _written(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path
     version = ov.__version__.split("-")[0]
     name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
     graphs = folder / (name if "encoder" in parts else f"{name}-decoder-{'-'.join(parts)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{graphs}.lock"):
-        if not graphs.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as making:
-                command = [sys.executable, "-m", "backend.segmentation.openvino_graphs"]
-                made = subprocess.run(  # noqa: S603 - our own module, our own arguments
-                    [*command, str(weights.path), weights.kind, weights.upsample, making, *parts],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if made.returncode:
-                    raise WeightsError(f"{weights.path} cannot be turned into OpenVINO graphs: {made.stderr[-2000:]}")
-                Path(making).rename(graphs)
-                Path(making).mkdir()  # for the context to remove
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{graphs}.lock"):
+            if not graphs.exists():
+                _write(weights, graphs, parts)
+    except OSError as error:
+        raise WeightsError(
+            f"{folder} cannot be written ({error.strerror}), and OpenVINO's graphs of the weights belong there: give "
+            "MODEL_DIR a folder that can be"
+        ) from error
     return graphs
+
+
+def _write(weights: WeightsFile, graphs: Path, parts: tuple[str, ...]) -> None:
+    """Whole or not at all. Raises OSError and WeightsError."""
+    with tempfile.TemporaryDirectory(dir=graphs.parent) as making:
+        command = [sys.executable, "-m", "backend.segmentation.openvino_graphs"]
+        made = subprocess.run(  # noqa: S603 - our own module, our own arguments
+            [*command, str(weights.path), weights.kind, weights.upsample, making, *parts],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode and (free := shutil.disk_usage(making).free) < ROOM:
+            raise WeightsError(
+                f"{graphs.parent} has room for {free >> 20} MiB, and OpenVINO's graphs of the weights may need "
+                f"{ROOM >> 20}: make room there, or give MODEL_DIR another folder"
+            )
+        if made.returncode:
+            raise WeightsError(f"{weights.path} cannot be turned into OpenVINO graphs: {made.stderr[-2000:]}")
+        Path(making).rename(graphs)
+        Path(making).mkdir()  # for the context to remove
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ AS_SURE = 0.05
 part of it. A box says how large its object is, so what is small in it is always looked at closely."""
 
 
+MOST_ROUNDS = 24
+"""So the time of an answer does not grow with every click for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mask:
     """One object: bool height x width of the original image, and how sure the model is, from 0 to 1."""
@@ -90,10 +94,11 @@ def _looked_at_closely(
 def rounds_of(prompt: Prompt) -> list[int]:
     """How many clicks the decoder sees in each round of the replay: it was trained to see its own last answer.
 
-    A box comes first, alone; clicks follow one by one. Without a box the first round needs a positive click.
+    A box comes first, alone; clicks follow one by one. Without a box the first round needs a positive click. Of more
+    than MOST_ROUNDS the last ones are replayed, and the first of these sees all clicks before it at once.
     """
     first = 0 if prompt.box else prompt.labels.index(POSITIVE) + 1 if POSITIVE in prompt.labels else len(prompt.labels)
-    return list(range(first, len(prompt.points) + 1))
+    return list(range(first, len(prompt.points) + 1))[-MOST_ROUNDS:]
 
 
 def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt]) -> Floats:

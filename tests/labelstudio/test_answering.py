@@ -166,7 +166,7 @@ def test_scores_are_the_masks_own():
         ('<View><Image name="image" value="$image"/></View>', context(), None, "labelling configuration"),
         (CONFIG, context(click(x="left")), None, "context"),
         (CONFIG, {"result": 5}, None, "context"),
-        (CONFIG, context(), {}, "image"),
+        (CONFIG, context(), {}, "task"),
         (CONFIG, context(), {"image": "data:image/png;base64,aGVsbG8="}, "image"),
         (CONFIG, context(), {"image": "file:///etc/passwd"}, "image"),
     ],

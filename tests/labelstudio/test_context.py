@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.labelstudio.context import Click, asks_of, prompt_of
+from backend.labelstudio.context import MOST_CLICKS, Click, asks_of, prompt_of
 from backend.labelstudio.interface import interface_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.prompts import Prompt
@@ -202,6 +202,15 @@ BROKEN = [
     ("keypointlabels", point(1, 1, label=5)),
     ("keypointlabels", {**point(1, 1), "value": {"x": 1, "y": 1, "keypointlabels": "Dog"}}),
 ]
+
+
+def test_more_clicks_than_a_person_makes_are_refused():
+    [ask] = asked(*(point(n / 4, 1) for n in range(MOST_CLICKS)))
+    assert len(ask.clicks) == MOST_CLICKS
+    with pytest.raises(Unanswerable, match="201 clicks for one object are more than the 200") as caught:
+        asked(*(point(n / 4, 1) for n in range(MOST_CLICKS + 1)))
+    assert caught.value.link == "context"
+    assert len(asked(*(point(n / 4, 1, label=label) for n in range(150) for label in ("Dog", "Cat")))) == 2
 
 
 @pytest.mark.parametrize(("name", "broken"), BROKEN)

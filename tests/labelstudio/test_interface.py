@@ -150,7 +150,7 @@ def test_data_without_an_address_is_refused(data):
         Unanswerable, match=r"shows \$image, item 3, but the task's data has no address there"
     ) as caught:
         interface(IMAGE).address_of("image", 3, {"data": data})
-    assert caught.value.link == "image"
+    assert caught.value.link == "task"
 
 
 def test_a_region_that_names_no_image_lies_on_the_only_one_or_on_its_controls():

@@ -42,6 +42,12 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, random_weights: WeightsFi
     assert "Traceback" not in done.output
 
 
+def test_a_report_that_could_not_be_written_is_told_before_it_is_made(masks: Path, tmp_path: Path) -> None:
+    done = runner.invoke(app, ["evaluate", "--data", str(masks), "--out", str(tmp_path / "gone" / "report.json")])
+    assert done.exit_code == 1
+    assert "report.json cannot be written: there is no folder" in done.output
+
+
 def test_distill_leaves_weights_that_load_and_a_run_that_goes_on(
     photos: Path, masks: Path, random_weights: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ def test_what_to_learn_from_is_one_thing(words: list[str], said: str) -> None:
 def test_what_is_wrong_is_one_sentence(masks: Path, random_weights: WeightsFile, tmp_path: Path) -> None:
     weights = ["--weights", str(random_weights.path)]
     for words, said in (
-        (["--dataset", str(tmp_path), "--out", "y.safetensors"], "cannot be used"),
+        (["--dataset", str(tmp_path), "--out", "y.safetensors"], "is no source: a source is a folder with"),
         (["--dataset", str(masks / "discs"), "--out", "y.pth"], "must end with .safetensors"),
     ):
         done = runner.invoke(app, ["finetune", *words, *weights])

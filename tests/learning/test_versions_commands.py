@@ -66,6 +66,13 @@ def test_versions_of_all_projects():
     assert [row[-1] for row in rows(output)] == ["yes", "", "", "", "", "yes"]
 
 
+def test_nothing_learned_yet_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "empty"))
+    code, output = called("versions")
+    assert code == 0
+    assert output.startswith("nothing was learned yet (MODEL_DIR=")
+
+
 def test_rolling_back_goes_to_the_promoted_one_before_and_then_to_the_base(learned):
     assert called("rollback", "--project", "27") == (0, "project 27: edgesam-c168a5b0-p27-v1 serves now\n")
     assert current(learned, KEY).number == 1

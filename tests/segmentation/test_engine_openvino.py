@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,6 +103,21 @@ def test_what_is_no_model_is_told(tmp_path):
     weights = WeightsFile(file, "broken", "repvit_m1", "bilinear", "0" * 64)
     with pytest.raises(WeightsError, match=r"broken\.safetensors"):
         load_openvino_engine(weights, tmp_path / "graphs")
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_its_setting(edgesam, tmp_path):
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(WeightsError, match=r"models/openvino cannot be written \(Not a directory\).*MODEL_DIR"):
+        load_openvino_engine(edgesam, tmp_path / "models" / "openvino")
+
+
+def test_a_full_disk_is_told_as_one(edgesam, tmp_path, monkeypatch):
+    full = SimpleNamespace(returncode=1, stderr="RuntimeError: basic_ios::clear: iostream error")
+    monkeypatch.setattr("backend.segmentation.engine_openvino.subprocess.run", lambda *_, **__: full)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    with pytest.raises(WeightsError, match=r"has room for 5 MiB.*make room there, or give MODEL_DIR another folder"):
+        load_openvino_engine(edgesam, tmp_path / "openvino")
+    assert not list((tmp_path / "openvino").glob("*/"))
 
 
 @pytest.fixture(scope="module")

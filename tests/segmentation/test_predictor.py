@@ -113,6 +113,13 @@ def test_a_replay_begins_where_there_is_something_to_find(prompt: Prompt, rounds
     assert rounds_of(prompt) == rounds
 
 
+def test_of_many_clicks_the_last_are_replayed() -> None:
+    many = tuple((float(n), 1.0) for n in range(100))
+    assert rounds_of(Prompt(many, (1,) * 100)) == list(range(77, 101))
+    assert rounds_of(Prompt(many, (1,) * 100, (0.0, 0.0, 100.0, 3.0))) == list(range(77, 101))
+    assert rounds_of(Prompt(many[:24], (1,) * 24)) == list(range(1, 25))
+
+
 def test_many_objects_share_batches_and_keep_their_order(engine: DrawingEngine) -> None:
     prompts = [
         Prompt(box=(10.0, 10.0, 50.0, 50.0)),

@@ -128,6 +128,9 @@ def test_a_click_that_cannot_be_answered_says_which_link_is_broken(client: TestC
     assert (answer.status_code, answer.json()["link"]) == (422, "labelling configuration")
     answer = client.post("/predict", json=body("data:image/png;base64,AAAA", click()))
     assert (answer.status_code, answer.json()["link"]) == (502, "image")
+    without_picture = body("", click())
+    answer = client.post("/predict", json=without_picture)
+    assert (answer.status_code, answer.json()["link"]) == (422, "task")
     page = client.get("/metrics").text
     assert 'edgesam_unanswered_total{link="image"}' in page
     assert 'edgesam_unanswered_total{link="labelling configuration"}' in page
