@@ -45,14 +45,10 @@ def serve(
 ) -> None:
     """Serve Label Studio until Ctrl-C or SIGTERM. docs/settings.md has the settings."""
     settings = settings_given(host=host, port=port)
-    from backend.segmentation.weights import WeightsError, require_known
     from backend.server.serving import ServeError, serve
 
     try:
-        require_known(settings.edgesam_weights)
         serve(settings)
-    except WeightsError as error:
-        raise ended(f"EDGESAM_WEIGHTS: {error}", WRONG_USE) from error
     except ServeError as error:
         raise ended(str(error), FAILED) from error
 

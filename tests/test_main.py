@@ -41,13 +41,6 @@ def test_a_wrong_setting_ends_with_2_and_one_line(monkeypatch: pytest.MonkeyPatc
     assert line.startswith("THREADS=many: should be a valid integer")
 
 
-def test_weights_that_there_are_not_are_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGESAM_WEIGHTS", "nope")
-    result = runner.invoke(app, ["serve"])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("EDGESAM_WEIGHTS: no weights 'nope': give one of edgesam, ")
-
-
 @pytest.mark.parametrize(
     ("variables", "code", "told"),
     [

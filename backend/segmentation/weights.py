@@ -136,17 +136,13 @@ def find_weights(
     folder: a cache that several processes may share. progress: called with bytes so far and in all.
     Raises WeightsError, whose message says what to put where.
     """
-    require_known(name_or_path)
     if name_or_path in REGISTRY:
         return _published(REGISTRY[name_or_path], folder, accept_licence, progress)
-    return _own(Path(name_or_path).expanduser())
-
-
-def require_known(name_or_path: str) -> None:
-    """Raises WeightsError where this is neither a name nor a file."""
-    if name_or_path not in REGISTRY and not Path(name_or_path).expanduser().is_file():
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
         known = ", ".join(REGISTRY)
         raise WeightsError(f"no weights {name_or_path!r}: give one of {known}, or the path of a file that exists")
+    return _own(path)
 
 
 def named_as_base(weights: WeightsFile) -> dict[str, str]:
