@@ -185,13 +185,19 @@ def _key(image: Found, engine: Engine, window: Window | None) -> str:
 
 
 def _closer(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], content: str) -> Closer:
-    """Windows of the image that has this hash. Where one cannot be had, the whole image answers."""
+    """Windows of the image that has this hash. Where one cannot be had, the whole image answers, and no other is tried:
+    each would wait for the same server."""
+    gone = False
 
     def closer(window: Window) -> Embedding | None:
+        nonlocal gone
+        if gone:
+            return None
         try:
             now, embedding = embedding_of(segmenter, engine, address, task, urgent=True, window=window)
         except Unanswerable as error:
-            log.warning("A small object was not looked at closely", why=str(error))
+            log.warning("Small objects were not looked at closely", why=str(error))
+            gone = True
             return None
         return embedding if now == content else None
 

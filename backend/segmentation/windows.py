@@ -7,6 +7,7 @@ share one, and its embedding is kept like any other. docs/quality.md has what it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,7 @@ PARTS = 2
 """A window is so many times shorter than the picture."""
 
 STEPS = 2
-"""Windows begin at every such part of a window: half of one, a quarter of the picture."""
+"""Windows begin at every such part of a window, or nearly: half of one, a quarter of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def _span(middle: float, side: int, longest: int) -> tuple[int, int]:
     length = longest // PARTS
     if side <= length:
         return 0, side
-    step = length / STEPS
-    last = -(-(side - length) // step)  # rounded up: the last window ends with the picture
-    nearest = min(max(round((middle - length / 2) / step), 0), last)
-    begin = min(int(nearest * step), side - length)
+    # As many steps as quarters fit, a tenth of one more or less: an odd pixel makes no window of its own.
+    steps = max(1, math.ceil((side - length) * STEPS / length - 0.1))
+    step = (side - length) / steps
+    begin = round(min(max(round((middle - length / 2) / step), 0), steps) * step)
     return begin, begin + length

@@ -146,6 +146,20 @@ def test_specks_are_left_out_when_asked():
 PHASES = ("image", "wait", "encode", "decode", "answer", "image", "decode", "answer")
 
 
+def test_a_server_that_is_gone_is_asked_for_one_window_only():
+    asked = []
+
+    def once(request):
+        asked.append(request)
+        return httpx.Response(200, content=picture(1024, 768)) if len(asked) == 1 else httpx.Response(500)
+
+    twice = context(click(20, 20), click(20, 21), click(80, 80, "Cat"), click(80, 81, "Cat"))
+    segmenter = segmenter_of(SpotEngine(), images=loader(once))
+    [prediction] = answer(segmenter, [{"data": {"image": "http://elsewhere/a.jpg"}}], CONFIG, twice)
+    assert len(prediction["result"]) == 2
+    assert len(asked) == 2
+
+
 def test_the_phases_are_observed():
     seen = []
     segmenter = segmenter_of(observe=lambda phase, seconds: seen.append((phase, seconds >= 0)))

@@ -34,6 +34,18 @@ def test_neighbours_share_a_window() -> None:
     assert windows == {Window(left, 0, left + 500, 500) for left in (0, 250, 500)}
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "most"), [(1001, 1001, 9), (1025, 1025, 9), (4001, 3003, 6), (451, 300, 6)]
+)
+def test_an_odd_pixel_makes_no_window_of_its_own(width: int, height: int, most: int) -> None:
+    asked, places = Prompt(box=(0, 0, 1, 1)), range(100)
+    extents = [(x * width / 100, y * height / 100) for x in places for y in places]
+    windows = {window_for((x, y, x, y), asked, Frame(width, height)) for x, y in extents}
+    assert len(windows) == number
+    assert max(window.right for window in windows) == width
+    assert max(window.bottom for window in windows) == height
+
+
 def test_what_the_whole_picture_shows_well_has_none() -> None:
     asked = Prompt(box=(0, 0, 1, 1))
     assert window_for((100, 100, 199, 150), asked, Frame(1000, 600)) is not None
