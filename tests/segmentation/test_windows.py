@@ -34,10 +34,11 @@ def test_neighbours_share_a_window() -> None:
     assert windows == {Window(left, 0, left + 500, 500) for left in (0, 250, 500)}
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "most"), [(1001, 1001, 9), (1025, 1025, 9), (4001, 3003, 6), (451, 300, 6)]
-)
-def test_an_odd_pixel_makes_no_window_of_its_own(width: int, height: int, most: int) -> None:
+ODD = [(1001, 1001, 9), (1025, 1025, 9), (4001, 3003, 6), (451, 300, 6)]
+
+
+@pytest.mark.parametrize(("width", "height", "number"), ODD)
+def test_an_odd_pixel_makes_no_window_of_its_own(width: int, height: int, number: int) -> None:
     asked, places = Prompt(box=(0, 0, 1, 1)), range(100)
     extents = [(x * width / 100, y * height / 100) for x in places for y in places]
     windows = {window_for((x, y, x, y), asked, Frame(width, height)) for x, y in extents}
