@@ -31,6 +31,9 @@ __all__ = ["Segmenter", "Unanswerable", "answer"]
 FIRST_PICTURES = 4
 """As many pictures of a task are prepared at most."""
 
+PATIENCE = 2.0
+"""Seconds for which a closer look waits for the bytes of a picture whose masks are there already."""
+
 log = structlog.get_logger()
 
 
@@ -124,35 +127,38 @@ def _prediction(
     results: list[list[dict[str, Any]]] = [[] for _ in asks]
     for (to_name, item_index), indices in by_image.items():
         address = interface.address_of(to_name, item_index, task)
-        content, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
-        closer = _closer(segmenter, engine, address, task, content)
-        with _phase(segmenter, "decode"):
-            prompts = [prompt_of(asks[index], embedding.frame.width, embedding.frame.height) for index in indices]
-            masks = predictor.decode(engine, embedding, prompts, segmenter.smallest_share, closer)
-        with _phase(segmenter, "answer"):
-            for index, mask in zip(indices, masks, strict=True):
+        image, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
+        closer = _closer(segmenter, engine, address, task, image)
+        prompts = [prompt_of(asks[index], embedding.frame.width, embedding.frame.height) for index in indices]
+        masks = predictor.masks_of(engine, embedding, prompts, segmenter.smallest_share, closer)
+        for _ in indices:
+            with _phase(segmenter, "decode"):
+                place, mask = next(masks)
+            with _phase(segmenter, "answer"):
+                index = indices[place]
                 results[index] = results_of(asks[index], brushes[index], mask)
     return prediction_of([result for of_one in results for result in of_one], engine.version)
 
 
 def embedding_of(
-    segmenter: Segmenter,
-    engine: Engine,
-    address: str,
-    task: Mapping[str, Any],
-    urgent: bool,
-    window: Window | None = None,
-) -> tuple[str, Embedding]:
-    """The hash of the image's bytes, and its embedding: known under that, engine and preprocessing, or made now.
+    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool
+) -> tuple[Found, Embedding]:
+    """The image as it was found, and its embedding: known under its hash, engine and preprocessing, or made now.
 
-    urgent: somebody waits for it. window: the only part of the image that is encoded. The caller has a place among
-    segmenter.at_once.
+    urgent: somebody waits for it. The caller has a place among segmenter.at_once.
     """
     image = _found(segmenter, address, task)
     if image.data is None:
-        if embedding := segmenter.embeddings.known(_key(image, engine, window), urgent):
-            return image.content, embedding
+        if embedding := segmenter.embeddings.known(_key(image, engine, None), urgent):
+            return image, embedding
         image = _found(segmenter, address, task, anew=True)
+    return image, _embedding(segmenter, engine, address, image, urgent)
+
+
+def _embedding(
+    segmenter: Segmenter, engine: Engine, address: str, image: Found, urgent: bool, window: Window | None = None
+) -> Embedding:
+    """Of an image whose bytes are here, or of a window of it."""
     data = image.data
     assert data is not None, "asked anew, the bytes come"
     asked = time.perf_counter()
@@ -166,15 +172,17 @@ def embedding_of(
                 raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
             return predictor.encode(engine, pixels, frame)
 
-    return image.content, segmenter.embeddings.get(_key(image, engine, window), encode, urgent)
+    return segmenter.embeddings.get(_key(image, engine, window), encode, urgent)
 
 
-def _found(segmenter: Segmenter, address: str, task: Mapping[str, Any], anew: bool = False) -> Found:
+def _found(
+    segmenter: Segmenter, address: str, task: Mapping[str, Any], anew: bool = False, patience: float | None = None
+) -> Found:
     """Without a place while it waits: servers that do not answer would soon hold all of them."""
     segmenter.at_once.release()
     try:
         with _phase(segmenter, "image"):
-            return segmenter.images.find(address, task, anew)
+            return segmenter.images.find(address, task, anew, patience)
     finally:
         segmenter.at_once.acquire()
 
@@ -184,22 +192,26 @@ def _key(image: Found, engine: Engine, window: Window | None) -> str:
     return f"{key}:{window.left}-{window.top}-{window.right}-{window.bottom}" if window else key
 
 
-def _closer(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], content: str) -> Closer:
-    """Windows of the image that has this hash. Where one cannot be had, the whole image answers, and no other is tried:
-    each would wait for the same server."""
+def _closer(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], image: Found) -> Closer:
+    """Windows of this image, whose bytes are asked for once where they are not here. Where they cannot be had soon, or
+    are others meanwhile, the whole image answers."""
     gone = False
 
     def closer(window: Window) -> Embedding | None:
-        nonlocal gone
+        nonlocal image, gone
         if gone:
             return None
+        if embedding := segmenter.embeddings.known(_key(image, engine, window), urgent=True):
+            return embedding
         try:
-            now, embedding = embedding_of(segmenter, engine, address, task, urgent=True, window=window)
+            if image.data is None:
+                before, image = image, _found(segmenter, address, task, anew=True, patience=PATIENCE)
+                gone = image.content != before.content
+            return None if gone else _embedding(segmenter, engine, address, image, True, window)
         except Unanswerable as error:
             log.warning("Small objects were not looked at closely", why=str(error))
             gone = True
             return None
-        return embedding if now == content else None
 
     return closer
 

@@ -21,6 +21,9 @@ BOXES = ("rectangle", "rectanglelabels")
 MOST_CLICKS = 200
 """On one object: each costs memory and time, and a brush is quicker long before."""
 
+MOST_OBJECTS = 200
+"""In one request: who sends more waits for minutes, and everybody else with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Click:
@@ -79,7 +82,12 @@ def asks_of(context: Mapping[str, Any], task: Mapping[str, Any], interface: Inte
     groups: dict[tuple[str, int | None, tuple[str, ...]], list[Ask]] = {}
     for region in regions:  # a group stands where its newest region stands
         groups[region.group] = [*groups.pop(region.group, []), region.ask]
-    return [ask for group in groups.values() for ask in _objects(group)]
+    asks = [ask for group in groups.values() for ask in _objects(group)]
+    if len(asks) > MOST_OBJECTS:
+        raise Unanswerable(
+            "context", f"{len(asks)} objects in one request are more than the {MOST_OBJECTS} that are allowed"
+        )
+    return asks
 
 
 def _objects(group: Sequence[Ask]) -> list[Ask]:

@@ -65,12 +65,14 @@ class ImageLoader:
         self._tokens = Tokens(self._client)
         self._files: Recent[Path, tuple[tuple[int, int], str]] = Recent()
         self._seen: Recent[tuple[str, Credentials | None], Seen] = Recent()
-        self._flights: Flights[tuple[str, Credentials | None, bool], Found] = Flights()
+        self._flights: Flights[tuple[str, Credentials | None, bool, float], Found] = Flights()
 
-    def find(self, address: str, task: Mapping[str, Any], anew: bool = False) -> Found:
+    def find(self, address: str, task: Mapping[str, Any], anew: bool = False, patience: float | None = None) -> Found:
         """What lies behind an address of the task's data: its hash alone where that is known and has not changed.
 
-        anew: the bytes are needed. A file counts as unchanged by its time and size; a server is asked by ETag or time,
+        anew: the bytes are needed. patience: seconds, where the timeout is too long.
+
+        A file counts as unchanged by its time and size; a server is asked by ETag or time,
         but for some seconds after it last answered (`known.trust_in`), and only what the same token got counts.
         Who wants the same at the same time shares one answer. Raises Unanswerable, saying why and what to do.
         """
@@ -84,7 +86,10 @@ class ImageLoader:
         seen = None if anew else self._seen.get((url, credentials))
         if seen and seen.holds(time.monotonic(), trust_in(url, label_studio)):
             return Found(seen.content, None)
-        return self._flights.shared((url, credentials, anew), lambda: self._on_web(url, credentials, seen))
+        timeout = min(self._timeout, patience or self._timeout)
+        return self._flights.shared(
+            (url, credentials, anew, timeout), lambda: self._on_web(url, credentials, seen, timeout)
+        )
 
     def api(self, task: Mapping[str, Any]) -> Api | None:
         """The API of this task's Label Studio; None where its address or a token for it is not known."""
@@ -122,8 +127,8 @@ class ImageLoader:
             raise Unanswerable("image", self._too_large(str(file)))
         return data
 
-    def _on_web(self, url: str, credentials: Credentials | None, seen: Seen | None) -> Found:
-        answer = self._fetched(url, credentials, seen)
+    def _on_web(self, url: str, credentials: Credentials | None, seen: Seen | None, timeout: float) -> Found:
+        answer = self._fetched(url, credentials, seen, time.monotonic() + timeout)
         now = time.monotonic()
         if answer is None:
             assert seen is not None, "only who sent a validator is told that nothing changed"
@@ -133,12 +138,11 @@ class ImageLoader:
         self._seen.put((url, credentials), Seen(fetched.content, now, place_of(answer.url), answer.validators))
         return fetched
 
-    def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None) -> _Body | None:
+    def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None, deadline: float) -> _Body | None:
         """The image, or None where it is still what was seen.
 
         Follows redirects by hand: who may see the token is decided anew at every step.
         """
-        deadline = time.monotonic() + self._timeout
         at, redirects, renewed = url, 0, False
         while True:
             ours = credentials if credentials and credentials.token and _same(at, credentials.url) else None

@@ -78,7 +78,7 @@ def _of_task(
         try:
             address = interface.address_of(to_name, item_index, task)
             with segmenter.at_once:
-                content, embedding = embedding_of(segmenter, engine, address, task, urgent=False)
+                image, embedding = embedding_of(segmenter, engine, address, task, urgent=False)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
             continue
@@ -94,7 +94,7 @@ def _of_task(
         if fitting:
             labels, weights = label_map(fitting, frame)
             seen = Frame(labels.shape[1], labels.shape[0])
-            yield AcceptedPicture(Example(content, embedding.features, seen, labels, weights), address, task)
+            yield AcceptedPicture(Example(image.content, embedding.features, seen, labels, weights), address, task)
 
 
 def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:

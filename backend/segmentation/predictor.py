@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,7 +48,21 @@ def decode(
     smallest_share: float = 0.0,
     closer: Closer | None = None,
 ) -> list[Mask]:
-    """One mask per prompt, in order. Prompts of one shape share a batch; none is padded, so none changes another.
+    """One mask per prompt, in order; see masks_of."""
+    masks = dict(masks_of(engine, embedding, prompts, smallest_share, closer))
+    return [masks[place] for place in range(len(prompts))]
+
+
+def masks_of(
+    engine: Engine,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    smallest_share: float = 0.0,
+    closer: Closer | None = None,
+) -> Iterator[tuple[int, Mask]]:
+    """The place of each prompt and its mask, one after the other: together the masks of a large picture fill a memory.
+
+    Prompts of one shape share a batch; none is padded, so none changes another.
 
     smallest_share: parts of a mask below this share of its area are left out, unless a click is in them.
     closer: what is small in a box, or was clicked more than once, is looked at in a window of the picture (windows.py),
@@ -56,23 +70,21 @@ def decode(
     """
     engine, frame = engine.for_picture(embedding), embedding.frame
     look_closer = partial(_looked_at_closely, engine, frame, smallest_share, closer)
-    masks: dict[int, Mask] = {}
     batches: dict[tuple[bool, tuple[int, ...]], list[int]] = defaultdict(list)
-    for index, prompt in enumerate(prompts):
+    for place, prompt in enumerate(prompts):
         if prompt.box and (near := look_closer(prompt, prompt.box)):
-            masks[index] = near
+            yield place, near
         else:
-            batches[prompt.box is not None, tuple(rounds_of(prompt))].append(index)
-    for indices in batches.values():
-        logits = low_res_logits(engine, embedding, [prompts[index] for index in indices])
-        for index, one in zip(indices, logits, strict=True):
-            prompt = prompts[index]
+            batches[prompt.box is not None, tuple(rounds_of(prompt))].append(place)
+    for places in batches.values():
+        logits = low_res_logits(engine, embedding, [prompts[place] for place in places])
+        for place, one in zip(places, logits, strict=True):
+            prompt = prompts[place]
             whole = _finished(one, frame, prompt, smallest_share)
             # A first click is answered at once; who clicks again wants it better, and may wait for a window.
             unsure = prompt.box is None and len(prompt.points) > 1 and whole.score < SURE
             near = look_closer(prompt, extent_of(one, frame)) if unsure else None
-            masks[index] = near if near and near.score > whole.score - AS_SURE else whole
-    return [masks[index] for index in range(len(prompts))]
+            yield place, near if near and near.score > whole.score - AS_SURE else whole
 
 
 def _looked_at_closely(

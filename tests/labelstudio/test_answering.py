@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.labelstudio import rle
-from backend.labelstudio.answering import Unanswerable, answer
+from backend.labelstudio.answering import PATIENCE, Unanswerable, answer
 from backend.segmentation.embeddings import EmbeddingCache
 from tests.labelstudio.standins import DiscEngine, NothingEngine, data_uri, loader, picture, segmenter_of
 
@@ -146,18 +146,35 @@ def test_specks_are_left_out_when_asked():
 PHASES = ("image", "wait", "encode", "decode", "answer", "image", "decode", "answer")
 
 
-def test_a_server_that_is_gone_is_asked_for_one_window_only():
+def test_a_server_that_is_gone_is_asked_for_one_window_only_and_not_for_long():
     asked = []
 
     def once(request):
         asked.append(request)
         return httpx.Response(200, content=picture(1024, 768)) if len(asked) == 1 else httpx.Response(500)
 
-    twice = context(click(20, 20), click(20, 21), click(80, 80, "Cat"), click(80, 81, "Cat"))
+    tasks = [{"data": {"image": "http://elsewhere/a.jpg"}}]
     segmenter = segmenter_of(SpotEngine(), images=loader(once))
-    [prediction] = answer(segmenter, [{"data": {"image": "http://elsewhere/a.jpg"}}], CONFIG, twice)
+    answer(segmenter, tasks, CONFIG, context(click(20, 20)))
+    twice = context(click(20, 20), click(20, 21), click(80, 80, "Cat"), click(80, 81, "Cat"))
+    [prediction] = answer(segmenter, tasks, CONFIG, twice)
     assert len(prediction["result"]) == 2
     assert len(asked) == 2
+    assert asked[1].extensions["timeout"]["read"] <= PATIENCE < asked[0].extensions["timeout"]["read"]
+
+
+def test_windows_of_a_picture_that_was_fetched_just_now_need_no_server():
+    asked = []
+
+    def once(request):
+        asked.append(request)
+        return httpx.Response(200, content=picture(1024, 768))
+
+    engine = SpotEngine()
+    twice = context(click(20, 20), click(20, 21), click(80, 80, "Cat"), click(80, 81, "Cat"))
+    tasks = [{"data": {"image": "http://elsewhere/a.jpg"}}]
+    answer(segmenter_of(engine, images=loader(once)), tasks, CONFIG, twice)
+    assert (len(asked), engine.encoded) == (1, 3)
 
 
 def test_the_phases_are_observed():
@@ -288,11 +305,8 @@ def test_a_small_object_is_looked_at_closely_and_its_window_is_kept():
 def test_a_picture_that_is_gone_or_another_is_answered_without_a_closer_look(later):
     """Between a click's first look and its second."""
     answers = iter([httpx.Response(200, content=picture(1024, 768))])
-    images = loader(lambda request: next(answers, later))
-    [prediction] = answer(
-        segmenter_of(SpotEngine(), images=images),
-        [{"data": {"image": "http://elsewhere/a.jpg"}}],
-        CONFIG,
-        context(click(), click(51)),
-    )
+    segmenter = segmenter_of(SpotEngine(), images=loader(lambda request: next(answers, later)))
+    tasks = [{"data": {"image": "http://elsewhere/a.jpg"}}]
+    answer(segmenter, tasks, CONFIG, context())
+    [prediction] = answer(segmenter, tasks, CONFIG, context(click(), click(51)))
     assert rle.decode(prediction["result"][0]["value"]["rle"], 1024, 768).sum() == pytest.approx(24 * 24, rel=0.1)

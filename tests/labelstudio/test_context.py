@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.labelstudio.context import MOST_CLICKS, Click, asks_of, prompt_of
+from backend.labelstudio.context import MOST_CLICKS, MOST_OBJECTS, Click, asks_of, prompt_of
 from backend.labelstudio.interface import interface_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.prompts import Prompt
@@ -211,6 +211,13 @@ def test_more_clicks_than_a_person_makes_are_refused():
         asked(*(point(n / 4, 1) for n in range(MOST_CLICKS + 1)))
     assert caught.value.link == "context"
     assert len(asked(*(point(n / 4, 1, label=label) for n in range(150) for label in ("Dog", "Cat")))) == 2
+
+
+def test_more_boxes_than_a_person_draws_are_refused():
+    assert len(asked(*(box(n / 4, 1, 5, 5) for n in range(MOST_OBJECTS)))) == MOST_OBJECTS
+    with pytest.raises(Unanswerable, match="201 objects in one request are more than the 200") as caught:
+        asked(*(box(n / 4, 1, 5, 5) for n in range(MOST_OBJECTS + 1)))
+    assert caught.value.link == "context"
 
 
 @pytest.mark.parametrize(("name", "broken"), BROKEN)
