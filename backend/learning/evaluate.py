@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.learning.clicks import Click, Region, first_click, iou, next_click, tight_box
-from backend.learning.masks import DOMAIN, OBJECT, Sample, kinds_of, samples_of, source_folders, spread
+from backend.learning.masks import DOMAIN, OBJECT, DataError, Sample, kinds_of, samples_of, source_folders, spread
 from backend.segmentation.engines import Embedding, Engine
 from backend.segmentation.predictor import decode, encode
 from backend.segmentation.preprocess import Frame
@@ -80,8 +80,15 @@ class Selection:
     skip: int = 0
 
     def samples(self, data: Path) -> list[Sample]:
-        chosen = [one for one in source_folders(data) if not self.sources or one.name in self.sources]
-        return [sample for folder in chosen for sample in samples_of(folder, self.split)[self.skip :][: self.images]]
+        """Raises DataError where nothing is selected."""
+        folders = {folder.name: folder for folder in source_folders(data)}
+        if unknown := set(self.sources) - set(folders):
+            raise DataError(f"{data} has no source {', '.join(sorted(unknown))}; it has {', '.join(sorted(folders))}")
+        chosen = [folder for name, folder in folders.items() if not self.sources or name in self.sources]
+        found = [sample for one in chosen for sample in samples_of(one, self.split)[self.skip :][: self.images]]
+        if not any(sample.objects for sample in found):
+            raise DataError(f"nothing to measure in {data}: {len(found)} images are selected, and no objects on them")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ def finetune_files(
     engine = engine_of(settings, weights)
     say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
     came_from = {example.key: (example, sample) for sample in samples for example in [example_of(engine, sample)]}
+    if len(came_from) < 2:
+        raise DataError(f"{dataset} has one picture only, {len(samples)} times: two different ones are the least")
     model = model_of(weights)
     outcome = tuned(
         model, engine, [example for example, _ in came_from.values()], settings.edgesam_finetune_minutes, say

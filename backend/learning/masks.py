@@ -8,6 +8,8 @@ A source holds images/, masks/ (PNG label maps, 0 is background) and index.json,
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +35,23 @@ class Sample:
     objects: tuple[int, ...]
 
     def pixels(self) -> NDArray[np.uint8]:
-        """RGB uint8 H x W x 3."""
-        with Image.open(self.image) as image:
+        """RGB uint8 H x W x 3. Raises DataError where the file cannot be read."""
+        with _told(self.image), Image.open(self.image) as image:
             return np.asarray(image.convert("RGB"))
 
     def labels(self) -> NDArray[np.int32]:
-        """The label map, H x W."""
-        with Image.open(self.mask) as image:
+        """The label map, H x W. Raises DataError where the file cannot be read."""
+        with _told(self.mask), Image.open(self.mask) as image:
             return np.asarray(image).astype(np.int32)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, Image.DecompressionBombError) as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error
+        raise DataError(f"{file} cannot be read: {why}") from None
 
 
 def source_folders(data: Path) -> list[Path]:

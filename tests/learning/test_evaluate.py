@@ -105,6 +105,31 @@ def test_a_folder_without_sources_is_said_plainly(tmp_path: Path) -> None:
         evaluate(PerfectDoor([]), tmp_path, Selection())
 
 
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        (Selection(sources=("dsics",)), "has no source dsics; it has discs"),
+        (Selection(skip=99), "nothing to measure"),
+        (Selection(split="test"), "nothing to measure"),
+    ],
+)
+def test_nothing_to_measure_is_no_result(masks: Path, selection: Selection, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        evaluate(PerfectDoor([]), masks, selection)
+
+
+@pytest.mark.parametrize("which", ["image", "mask"])
+def test_a_file_that_is_missing_or_torn_is_named(masks: Path, tmp_path: Path, which: str) -> None:
+    torn = tmp_path / "torn.png"
+    sample = replace(samples_of(masks / "discs")[0], **{which: torn})
+    read = sample.pixels if which == "image" else sample.labels
+    with pytest.raises(DataError, match=r"torn\.png cannot be read: there is no such file"):
+        read()
+    torn.write_bytes(getattr(samples_of(masks / "discs")[0], which).read_bytes()[:60])
+    with pytest.raises(DataError, match=r"torn\.png cannot be read"):
+        read()
+
+
 def test_an_index_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text('[{"image": "../../x.png", "mask": "m.png", "objects": []}]')
     with pytest.raises(DataError, match="leads out"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,16 @@ def test_a_folder_becomes_weights_that_serve_and_a_page(
         for one in (random_weights, find_weights(str(out), tmp_path))
     }
     assert len(hashes) == 1
+
+
+def test_copies_of_one_picture_are_one_picture(masks: Path, random_weights: WeightsFile, tmp_path: Path) -> None:
+    copies = shutil.copytree(masks / "discs", tmp_path / "copies")
+    rows = json.loads((copies / "index.json").read_text())
+    (copies / "index.json").write_text(json.dumps([rows[0]] * 3))
+    called = ["finetune", "--dataset", str(copies), "--out", str(tmp_path / "tuned.safetensors")]
+    done = runner.invoke(app, [*called, "--weights", str(random_weights.path), "--minutes", "0.01"])
+    assert done.exit_code == 1
+    assert "has one picture only, 3 times" in done.output
 
 
 @pytest.mark.parametrize(
