@@ -144,11 +144,12 @@ def distill_command(
     measure: Annotated[bool, typer.Option("--measure", help="First measure loader, teacher and student.")] = False,
 ) -> None:
     """Train EdgeSAM from a teacher and true masks. SIGTERM or Ctrl-C saves and ends; --resume goes on."""
-    from backend.learning.distill import Distillation, distill
+    from backend.learning.distill import MOSAICS, Distillation, distill
     from backend.learning.loader import Sources
 
     with _told():
-        mixed = Sources(photos, tuple(masks or ()), true_share if masks and stage is Stage.PROMPTS else 0.0)
+        true_share = true_share if masks and stage is Stage.PROMPTS else 0.0
+        mixed = Sources(photos, tuple(masks or ()), true_share, MOSAICS[stage.value])
         wanted = Distillation(
             stage=stage.value,
             out=out,

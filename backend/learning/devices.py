@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,22 @@ def place_for(device: str) -> Place:
         chosen = torch.device("cuda", chosen.index if chosen.index is not None and world == 1 else local)
         torch.cuda.set_device(chosen)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     return Place(chosen, rank, world, bf16=fast_in_bf16(chosen))
+
+
+@contextmanager
+def tuned() -> Iterator[None]:
+    """Within, cuDNN tries all its ways for a shape that is new to it, and remembers the fastest.
+
+    That pays for the student's encoder, whose shapes stay the same. A decoder's batch changes with every step.
+    """
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = False
 
 
 ENVIRONMENT = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))

@@ -31,6 +31,10 @@ Stage = Literal["encoder", "prompts"]
 
 RATES: dict[Stage, float] = {"encoder": 3e-3, "prompts": 2e-4}
 CLIPS: dict[Stage, float] = {"encoder": 1.0, "prompts": 0.5}
+MOSAICS: dict[Stage, float] = {"encoder": 0.5, "prompts": 0.3}
+"""Share of canvases that are mosaics."""
+DECODER_SHARE = 0.5
+"""Of the learning rate: the decoder begins as the teacher's, nearer to its end than the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,18 @@ def distill(wanted: Distillation, say: Callable[[str], None]) -> Progress:
     student = model_of(wanted.start, place.device) if wanted.start else new_student(teacher).to(place.device)
     run = _run(wanted, place, student)
     seed = (wanted.seed, run.progress.step, place.rank)
-    canvases = Canvases(wanted.sources, seed)
+    random = np.random.default_rng(seed)
+    canvases = Canvases(wanted.sources, seed, wanted.objects)
     if place.leads:
         say(f"{wanted.stage}: step {run.progress.step}, {place.device}, bf16 {place.bf16}, {place.world} process(es)")
-    ahead = batches(canvases, wanted.batch, wanted.workers, pin=place.device.type == "cuda")
+    ahead = batches(canvases, wanted.batch, wanted.workers, place.device)
     if wanted.measure:
         told = speeds(student, teacher, ahead, place)
         say("canvases a second: " + ", ".join(f"{name} {value:.1f}" for name, value in told.items()))
     schedule = Schedule(
         wanted.minutes, wanted.rate or RATES[wanted.stage], cooldown=wanted.cooldown, clip=CLIPS[wanted.stage]
     )
-    train(run, schedule, _step(wanted, place, student, teacher, ahead, np.random.default_rng(seed)), say)
+    train(run, schedule, _step(wanted, place, student, teacher, ahead, random), say)
     return run.progress
 
 
@@ -90,8 +95,8 @@ def _run(wanted: Distillation, place: Place, student: SegmentationModel) -> Run:
     student.prompt_encoder.requires_grad_(False)
     student.mask_decoder.requires_grad_(wanted.stage == "prompts")
     student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
-    trained = [student.image_encoder, student.mask_decoder] if wanted.stage == "prompts" else [student.image_encoder]
-    optimizer = optimizer_for([(module, 1.0) for module in trained])
+    encoder, decoder = (student.image_encoder, 1.0), (student.mask_decoder, DECODER_SHARE)
+    optimizer = optimizer_for([encoder, decoder] if wanted.stage == "prompts" else [encoder])
     progress, average = Progress(wanted.stage), dict[str, Tensor]()
     if wanted.resume:
         progress, average = run_state.resume(wanted.out, wanted.stage, student, optimizer)
@@ -109,6 +114,7 @@ def _step(
     random: np.random.Generator,
 ) -> Step:
     if wanted.stage == "prompts":
-        return prompt_step(student, teacher, ahead, place, random, wanted.objects)
+        generator = torch.Generator(place.device).manual_seed(int(random.integers(2**63)))
+        return prompt_step(student, teacher, ahead, place, generator, wanted.objects)
     kept = KeptEmbeddings(wanted.keep / str(place.rank), wanted.batch, random) if wanted.keep else None
     return encoder_step(student, teacher, ahead, place, kept, learn_norms=wanted.start is None)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.autograd import backward
 
-from backend.learning.devices import Place
+from backend.learning.devices import Place, tuned
 from backend.learning.loader import Batch
 from backend.learning.losses import embedding_loss, unexplained
 from backend.learning.networks import EMBEDDING_STRIDE, normalised, share_of_canvas
@@ -51,10 +51,10 @@ def encoder_step(
         number += 1
         pixels, extents, target = _fresh(kept) if kept is None or kept.wants_more(number) else _again(kept)
         canvas, inside = normalised(pixels, extents, place.device)
-        with place.autocast():
-            made = student.image_encoder(canvas).float()
-        loss = embedding_loss(made, target, inside)
-        backward(loss)
+        with tuned():
+            with place.autocast():
+                made = student.image_encoder(canvas).float()
+            backward(embedding_loss(made, target, inside))
         cosine = (F.cosine_similarity(made.detach(), target, dim=1)[:, None] * inside).sum() / inside.sum()
         share = unexplained(made.detach(), target, inside)
         return share_of_canvas(pixels), {"unexplained": share.item(), "cosine": cosine.item()}
@@ -89,7 +89,7 @@ class KeptEmbeddings:
         return self.count < 8 * self.batch or step % round(1 / FRESH_SHARE) == 0
 
     def add(self, batch: Batch, target: Tensor) -> None:
-        for pixels, extent, embedding in zip(batch.pixels, batch.extents, target, strict=True):
+        for pixels, extent, embedding in zip(batch.pixels.cpu(), batch.extents.cpu(), target, strict=True):
             jpeg = io.BytesIO()
             Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(jpeg, "JPEG", quality=95)
             number = self.count if self.count < ROOM else int(self.random.integers(ROOM))

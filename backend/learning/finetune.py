@@ -18,18 +18,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.autograd import backward
 
-from backend.learning.clicks import first_click, next_click
+from backend.learning.annotators import corrected, first_prompts
+from backend.learning.canvases import COVERED
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
 from backend.learning.gate import everywhere, judged, overall
 from backend.learning.masks import DataError
 from backend.learning.networks import averaged
-from backend.learning.prompting import Decode, answered, begun, prompt_rounds
+from backend.learning.prompting import SINGLE, Decode, Objects, answered, prompt_rounds
 from backend.learning.training import optimizer_for
-from backend.segmentation.model import SINGLE_MASK, SegmentationModel
+from backend.segmentation.model import SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
 
 RATE, WARMUP = 2e-4, 20
@@ -77,14 +78,12 @@ def finetune(
     validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are, if any.
     Raises DataError where no mask is large enough to be asked for.
     """
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
     training, general = (
         [one for one in side if _shares(one, low_res_labels(one)).any()] for side in (training, general)
     )
     if not training:
         raise DataError(f"no mask is larger than {SMALLEST * CELL**2} pixels of a picture scaled to {SIDE}: too small")
-    run = _begun(model)
+    run = _begun(model, seed)
     checked = sorted(validation, key=lambda example: example.key)[:CHECKED_PICTURES]
     started = time.monotonic()
     while True:
@@ -97,17 +96,20 @@ def finetune(
                 return Tuned(run.best, run.curve)
         for group in run.optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (run.steps + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share))
-        _step(run, training, general, random)
+        _step(run, training, general)
 
 
 @dataclass(slots=True)
 class _Run:
-    """A fine-tuning under way. best: the averaged decoder that was judged best, with its figure."""
+    """A fine-tuning under way. random: chance of what is drawn; generator: of where annotators click, on the device.
+    best: the averaged decoder that was judged best, with its figure."""
 
     student: SegmentationModel
     base: Decode
     decode: Decode
     optimizer: torch.optim.Optimizer
+    random: np.random.Generator
+    generator: Generator
     best: State
     best_figure: float = -math.inf
     without_gain: int = 0
@@ -117,12 +119,13 @@ class _Run:
     curve: Curve = field(default_factory=list)
 
 
-def _begun(model: SegmentationModel) -> _Run:
+def _begun(model: SegmentationModel, seed: int) -> _Run:
     student = copy.deepcopy(model).requires_grad_(False)
     student.mask_decoder.requires_grad_(True)
     student.mask_decoder.iou_prediction_head.requires_grad_(False)  # masks are scored by stability
     optimizer = optimizer_for([(student.mask_decoder, 1.0)])
-    return _Run(student, decoder_of(model), decoder_of(student), optimizer, _state(student))
+    random, generator = np.random.default_rng(seed), Generator(next(model.parameters()).device).manual_seed(seed)
+    return _Run(student, decoder_of(model), decoder_of(student), optimizer, random, generator, _state(student))
 
 
 def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
@@ -140,46 +143,41 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
     run.student.mask_decoder.load_state_dict(learning)
 
 
-def _step(run: _Run, training: Sequence[Example], general: Sequence[Example], random: np.random.Generator) -> None:
+def _step(run: _Run, training: Sequence[Example], general: Sequence[Example]) -> None:
     run.optimizer.zero_grad(set_to_none=True)
-    device = next(run.student.parameters()).device
-    embeddings, truth = drawn(training, random, OBJECTS)
-    run.losses += _learn(run.decode, embeddings.to(device), truth, random)
+    run.losses.append(_learn(run, *_on_device(run, drawn(training, run.random, OBJECTS))))
     if general:
-        embeddings, truth = drawn(general, random, GENERAL_OBJECTS)
-        _stay(run.base, run.decode, embeddings.to(device), truth, random)
+        _stay(run, *_on_device(run, drawn(general, run.random, GENERAL_OBJECTS)))
     torch.nn.utils.clip_grad_norm_(run.student.mask_decoder.parameters(), CLIP)
     run.optimizer.step()
     run.steps += 1
     averaged(run.average, run.student.mask_decoder, min(AVERAGE_DECAY, (1 + run.steps) / (10 + run.steps)))
 
 
-def _learn(decode: Decode, embeddings: Tensor, truth: Masks, random: np.random.Generator) -> list[float]:
-    """Objects are prompted for, and the gradients of one round made."""
-    losses: list[float] = []
-
-    def learn(loss: Tensor) -> None:
-        losses.append(loss.item())
-        backward(loss)
-
-    prompt_rounds(decode, embeddings, truth, random, BOX_SHARE, learn)
-    return losses
+def _on_device(run: _Run, drawn: tuple[Tensor, Masks]) -> tuple[Tensor, Tensor]:
+    """Embeddings and masks, where the decoder is."""
+    embeddings, truth = drawn
+    return embeddings.to(run.generator.device), torch.from_numpy(truth).to(run.generator.device)
 
 
-def _stay(base: Decode, decode: Decode, embeddings: Tensor, truth: Masks, random: np.random.Generator) -> None:
+def _learn(run: _Run, embeddings: Tensor, truth: Tensor) -> float:
+    """The gradients of answering as annotators want it; the loss."""
+    number = len(truth)
+    owner = torch.arange(number, device=truth.device)
+    objects = Objects(truth.to(torch.uint8) * COVERED, owner, torch.full_like(owner, 1 / number, dtype=torch.float32))
+    return prompt_rounds(run.decode, embeddings, objects, BOX_SHARE, run.generator)["loss"]
+
+
+def _stay(run: _Run, embeddings: Tensor, truth: Tensor) -> None:
     """The gradients of answering as the base does, to a first prompt or to one correction."""
-    asking = begun(truth, random, BOX_SHARE)
-    before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE, device=embeddings.device)
+    prompts, before = first_prompts(truth, BOX_SHARE, run.generator), None
     with torch.no_grad():
-        wanted = answered(base, embeddings, asking, before, has_before=False)
-        corrected = random.random() < 0.5
-        if corrected:
-            before = wanted[:, SINGLE_MASK : SINGLE_MASK + 1]
-            for one, mask, asked in zip(truth, (before[:, 0] > 0).cpu().numpy(), asking, strict=True):
-                asked.clicks.append(next_click(one, mask, random) or first_click(one, random))
-            wanted = answered(base, embeddings, asking, before, has_before=True)
-    made = answered(decode, embeddings, asking, before, has_before=corrected)
-    backward(GENERAL_WEIGHT * _apart(made[:, SINGLE_MASK], wanted[:, SINGLE_MASK]).mean())
+        wanted = answered(run.base, embeddings, prompts, before)[:, SINGLE]
+        if run.random.random() < 0.5:
+            prompts, before = corrected(prompts, truth, wanted[:, 0] > 0, run.generator), wanted
+            wanted = answered(run.base, embeddings, prompts, before)[:, SINGLE]
+    made = answered(run.decode, embeddings, prompts, before)[:, SINGLE]
+    backward(GENERAL_WEIGHT * _apart(made[:, 0], wanted[:, 0]).mean())
 
 
 def _apart(made: Tensor, wanted: Tensor) -> Tensor:

@@ -17,10 +17,14 @@ def unexplained(made: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     return embedding_loss(made, target, inside) / embedding_loss(torch.zeros_like(target), target, inside)
 
 
-def mask_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """5 BCE + 5 Dice, the paper's: logits ... x H x W against truth of 0 and 1 -> one figure for each mask."""
-    crossed = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((-2, -1))
+def mask_loss(logits: Tensor, soft: Tensor, hard: Tensor) -> Tensor:
+    """5 BCE + 5 Dice, the paper's, for logits ... x H x W: one figure for each mask.
+
+    soft: how much of each pixel the object covers, 0 to 1, for the BCE: at a border that is neither. hard: its mask,
+    0 or 1, for the Dice: a mask can reach it wholly.
+    """
+    crossed = F.binary_cross_entropy_with_logits(logits, soft, reduction="none").mean((-2, -1))
     seen = logits.sigmoid()
-    shared = (seen * truth).sum((-2, -1))
-    dice = 1 - (2 * shared + 1) / (seen.sum((-2, -1)) + truth.sum((-2, -1)) + 1)
+    shared = (seen * hard).sum((-2, -1))
+    dice = 1 - (2 * shared + 1) / (seen.sum((-2, -1)) + hard.sum((-2, -1)) + 1)
     return 5 * crossed + 5 * dice

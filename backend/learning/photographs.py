@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from backend.learning.masks import DataError
@@ -27,12 +29,12 @@ class Photograph:
     offset: int
     size: int
 
-    def open(self) -> Image.Image:
-        """The photograph, RGB. Raises DataError that names the shard where it cannot be read."""
+    def pixels(self) -> NDArray[np.uint8]:
+        """RGB uint8 H x W x 3. Raises DataError that names the shard where it cannot be read."""
         try:
             with self.shard.open("rb") as file:
                 file.seek(self.offset)
-                return Image.open(io.BytesIO(file.read(self.size))).convert("RGB")
+                return np.asarray(Image.open(io.BytesIO(file.read(self.size))).convert("RGB"))
         except OSError as error:
             raise DataError(f"{self.shard}: the photograph at byte {self.offset} cannot be read: {error}") from error
 

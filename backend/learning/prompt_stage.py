@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.autograd import backward
 
-from backend.learning.canvases import objects_on
 from backend.learning.decoding import decoder_of, places_of
-from backend.learning.devices import Place
+from backend.learning.devices import Place, tuned
 from backend.learning.loader import Batch
 from backend.learning.losses import unexplained
 from backend.learning.networks import normalised
-from backend.learning.prompting import prompt_rounds, teachers_objects
+from backend.learning.prompting import Objects, prompt_rounds, teachers_objects
 from backend.learning.training import Step
 from backend.segmentation.model import SegmentationModel
 
@@ -33,49 +31,43 @@ def prompt_step(
     teacher: SegmentationModel,
     batches: Iterator[Batch],
     place: Place,
-    random: np.random.Generator,
+    generator: Generator,
     most_objects: int,
 ) -> Step:
-    """One batch: encode all its pictures once, prompt each for up to `most_objects`, then one backward pass."""
+    """One batch: encode all its canvases once, prompt for all objects on them, then one backward pass.
+
+    Each canvas counts the same, however many objects it shows. most_objects: of the teacher's on one photograph.
+    """
     student.image_encoder.eval()  # small batches of pictures would spoil the norms' statistics
     decoder, teachers_decoder = decoder_of(student), decoder_of(teacher)
 
     def step() -> tuple[float, dict[str, float]]:
         batch = next(batches)
         canvas, inside = normalised(batch.pixels, batch.extents, place.device)
-        with place.autocast():
-            made = student.image_encoder(canvas).float()
-        leaf = made.detach().requires_grad_()
-        photos = [number for number, labels in enumerate(batch.labels) if not labels.any()]
-        explained: list[float] = []
-        target = _teachers_embedding(teacher, canvas[photos], place) if photos else leaf[:0]
-        if photos:
+        with tuned(), place.autocast():
+            made = student.image_encoder(canvas)
+        leaf = made.detach().float().requires_grad_()
+        figures: dict[str, float] = {}
+        coverage, owner = batch.coverage, batch.owner
+        photos = batch.photographs.nonzero()[:, 0]
+        if len(photos):
+            target = _teachers_embedding(teacher, canvas[photos], place)
             loss = unexplained(leaf[photos], target, inside[photos])
             backward(EMBEDDING_WEIGHT * len(photos) / len(canvas) * loss)
-            explained.append(loss.item())
-        losses: list[float] = []
-        agreements: list[float] = []
-
-        def learn(loss: Tensor) -> None:
-            losses.append(loss.item())
-            backward(loss / len(canvas))
-
-        for number in range(len(canvas)):
-            photo = number in photos
-            if photo:
-                extent = int(batch.extents[number, 0]), int(batch.extents[number, 1])
-                seen = target[photos.index(number)][None]
-                truth = teachers_objects(teachers_decoder, places_of(seen), extent, random, most_objects)
-            else:
-                truth = objects_on(batch.labels[number].numpy(), random, most_objects)
-            if len(truth):
-                share = 1.0 if photo else BOX_SHARE
-                places = places_of(leaf[number : number + 1])
-                agreements += prompt_rounds(decoder, places, truth, random, share, learn)[:1]
+            figures["unexplained"] = loss.item()
+            seen, whose = teachers_objects(
+                teachers_decoder, places_of(target), batch.extents[photos], most_objects, generator
+            )
+            coverage, owner = torch.cat([coverage, seen]), torch.cat([owner, photos[whose]])
+        if len(owner):
+            weight = 1 / owner.bincount(minlength=len(canvas))[owner] / len(canvas)
+            box_share = torch.where(batch.photographs[owner], 1.0, BOX_SHARE)
+            objects = Objects(coverage, owner, weight)
+            figures |= prompt_rounds(decoder, places_of(leaf), objects, box_share, generator)
         if leaf.grad is not None:
-            backward(made, leaf.grad)
-        figures = {"loss": losses, "first_iou": agreements, "unexplained": explained}
-        return float(len(canvas)), {name: float(np.mean(values)) for name, values in figures.items() if values}
+            with tuned():
+                backward(made, leaf.grad.to(made.dtype))
+        return float(len(canvas)), figures
 
     return step
 

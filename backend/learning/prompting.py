@@ -1,154 +1,213 @@
-"""The loop of prompts: the simulated annotator asks, the decoder answers, the loss says how wrong it was.
+"""The loop of prompts: simulated annotators ask, the decoder answers, the loss says how wrong it was.
 
-Half the objects start with a box, half with a click; then clicks into the error, each with the decoder's last
-logits beside it, exactly as `backend.segmentation.predictor` replays them.
+Objects start with a box or with a click; then clicks into the error, each with the decoder's last logits beside it,
+exactly as `backend.segmentation.predictor` replays them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
+from torch.autograd import backward
 
-from backend.learning.clicks import Click, drawn_box, first_click, iou, next_click
+from backend.learning.annotators import Prompts, corrected, first_prompts
+from backend.learning.canvases import COVERED, HALF
 from backend.learning.losses import mask_loss
-from backend.segmentation.engines import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING
+from backend.segmentation.engines import PADDING
 from backend.segmentation.model import SINGLE_MASK
-from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
+from backend.segmentation.preprocess import CELL, LOW_RES_SIDE
 
-CELL = SIDE // LOW_RES_SIDE
-ROUNDS = 3
+LEARNED_SHARES = (0.5, 0.25, 0.25)
+"""How often an object is learned from in the first, second and third round."""
 SEVERAL_SHARE = 0.25
 """Weight of the best of masks 1 to 3 at a first click: they stay usable, while mask 0 is what answers."""
+SURE, STABLE, LEAST_CELLS, MOST_OF_CANVAS, REPEATED = 0.8, 0.85, 24, 0.7, 0.7
+"""Of a teacher's mask: its predicted IoU and its IoU across thresholds at least, its area, and the IoU with a better
+one from which it counts as the same."""
+
+SINGLE = slice(SINGLE_MASK, SINGLE_MASK + 1)
+"""The mask that answers, still as one of several."""
 
 Decode = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-Masks = NDArray[np.bool_]
 
 
-@dataclass(slots=True)
-class Asking:
-    """Where the prompting of one object has got to, in cells of the low-res grid."""
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What is asked for.
 
-    box: tuple[float, float, float, float] | None
-    clicks: list[Click]
+    coverage: uint8 N x 256 x 256, how much of each cell an object covers. owner: int64 N, which embedding shows it.
+    weight: float32 N, how much its loss counts.
+    """
 
-    def tokens(self) -> tuple[list[tuple[float, float]], list[int]]:
-        """Coordinates on the canvas and labels; with a box or without, n rounds make as many tokens."""
-        places = [((click.x + 0.5) * CELL, (click.y + 0.5) * CELL) for click in self.clicks]
-        labels = [int(click.positive) for click in self.clicks]
-        if self.box is None:
-            return [*places, (0.0, 0.0)], [*labels, PADDING]
-        left, top, right, bottom = (edge * CELL for edge in self.box)
-        return [*places, (left, top), (right, bottom)], [*labels, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+    coverage: Tensor
+    owner: Tensor
+    weight: Tensor
+
+    @property
+    def truth(self) -> Tensor:
+        """The masks, bool N x 256 x 256."""
+        return self.coverage > HALF
+
+    def of(self, rows: Tensor) -> Objects:
+        """Some of them."""
+        return Objects(self.coverage[rows], self.owner[rows], self.weight[rows])
 
 
-def begun(truth: Masks, random: np.random.Generator, box_share: float) -> list[Asking]:
-    """The first prompt for each object of N x 256 x 256."""
-    return [
-        Asking(drawn_box(one, random), [])
-        if random.random() < box_share
-        else Asking(None, [first_click(one, random if random.random() < 0.7 else None)])
-        for one in truth
-    ]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Objects under way. before: N x 1 x 256 x 256, their logits of the round before. learned: N, in which round."""
+
+    objects: Objects
+    prompts: Prompts
+    before: Tensor
+    learned: Tensor
+
+    def of(self, rows: Tensor) -> _Asked:
+        return _Asked(self.objects.of(rows), self.prompts.of(rows), self.before[rows], self.learned[rows])
 
 
 def prompt_rounds(
-    decode: Decode,
-    embedding: Tensor,
-    truth: Masks,
-    random: np.random.Generator,
-    box_share: float,
-    learn: Callable[[Tensor], None],
-) -> list[float]:
-    """Asks for all objects of one picture, in up to ROUNDS rounds; the mean IoU after each round.
+    decode: Decode, places: Tensor, objects: Objects, box_share: float | Tensor, generator: Generator
+) -> dict[str, float]:
+    """Asks for all objects (at least one) in up to three rounds, and adds the gradients of the weighted sum of losses.
 
-    embedding: (1 or N) x 4096 x 256. truth: N x 256 x 256. learn: gets the loss of one round, to differentiate at once,
-    so that the graph of one round is all that is held. One round of the three is learned from, the first most often:
-    the rounds before it cost a forward pass only, and more pictures are seen in the same time.
+    places: B x 4096 x 256, on which gradients arrive too where it wants them. box_share: how often it starts with a
+    box, for all or for each object. Each object is learned from in one round, the first most often: the rounds before
+    it cost a forward pass only, and more pictures are seen in the same time. Each round is differentiated at once,
+    so that its graph is all that is held.
+
+    Figures: loss, the mean over the objects; first_iou, the mean of those that were learned from in the first round,
+    if any were.
     """
-    target = torch.from_numpy(truth).to(embedding.device, torch.float32)
-    asking = begun(truth, random, box_share)
-    learned = int(random.choice(ROUNDS, p=(0.5, 0.25, 0.25)))
-    before = torch.zeros(len(truth), 1, LOW_RES_SIDE, LOW_RES_SIDE, device=embedding.device)
-    agreement: list[float] = []
-    for number in range(learned + 1):
-        with torch.set_grad_enabled(number == learned):
-            logits = answered(decode, embedding, asking, before, number > 0)
-        masks = (logits[:, SINGLE_MASK] > 0).cpu().numpy()
-        agreement.append(float(np.mean([iou(one, mask) for one, mask in zip(truth, masks, strict=True)])))
-        if number == learned:
-            learn(_round_loss(logits, target, asking, first=number == 0))
+    number, device = len(objects.coverage), places.device
+    learned = torch.multinomial(torch.tensor(LEARNED_SHARES, device=device), number, True, generator=generator)
+    asked = _Asked(objects, first_prompts(objects.truth, box_share, generator), _no_masks(number, device), learned)
+    losses: list[Tensor] = []
+    figures: dict[str, float] = {}
+    for turn in range(len(LEARNED_SHARES)):
+        now = (asked.learned == turn).nonzero()[:, 0]
+        if len(now):
+            loss, ious = _learn(decode, places, asked.of(now), first=turn == 0)
+            losses.append(loss)
+            if turn == 0:
+                figures["first_iou"] = ious.mean().item()
+        later = (asked.learned > turn).nonzero()[:, 0]
+        if not len(later):
             break
-        before = logits[:, SINGLE_MASK : SINGLE_MASK + 1].detach()
-        for one, mask, asked in zip(truth, masks, asking, strict=True):
-            asked.clicks.append(next_click(one, mask, random) or first_click(one, random))
-    return agreement
+        asked = _ask_on(decode, places.detach(), asked.of(later), generator, first=turn == 0)
+    return figures | {"loss": torch.cat(losses).mean().item()}
 
 
-def answered(decode: Decode, embedding: Tensor, asking: list[Asking], before: Tensor, has_before: bool) -> Tensor:
-    """Logits N x 4 x 256 x 256 of what was asked so far; before: N x 1 x 256 x 256, logits of the round before."""
-    tokens = [asked.tokens() for asked in asking]
-    device = embedding.device
-    logits, _ = decode(
-        embedding,
-        torch.tensor([places for places, _ in tokens], dtype=torch.float32, device=device),
-        torch.tensor([labels for _, labels in tokens], device=device),
-        before,
-        torch.tensor([float(has_before)], device=device),
-    )
+def _learn(decode: Decode, places: Tensor, asked: _Asked, first: bool) -> tuple[Tensor, Tensor]:
+    """Adds the gradients of one round; the loss of each object, and the IoU of its mask."""
+    objects, truth = asked.objects, asked.objects.truth
+    logits = answered(decode, places.index_select(0, objects.owner), asked.prompts, None if first else asked.before)
+    loss = _round_loss(logits, objects.coverage.float() / COVERED, truth.float(), asked.prompts.boxed, first)
+    backward((loss * objects.weight).sum())
+    masks = logits.detach()[:, SINGLE_MASK] > 0
+    return loss.detach(), (truth & masks).sum((1, 2)) / (truth | masks).sum((1, 2))
+
+
+def _round_loss(logits: Tensor, soft: Tensor, hard: Tensor, boxed: Tensor, first: bool) -> Tensor:
+    """Of each object. At a first click the best of the three further masks learns a little too."""
+    loss = mask_loss(logits[:, SINGLE_MASK], soft, hard)
+    if not first:
+        return loss
+    clicked = (~boxed).nonzero()[:, 0]
+    several = mask_loss(
+        logits[clicked, 1:], *(truth[clicked, None].expand(-1, 3, -1, -1) for truth in (soft, hard))
+    ).amin(1)
+    return loss.index_add(0, clicked, SEVERAL_SHARE * several)
+
+
+@torch.no_grad()
+def _ask_on(decode: Decode, places: Tensor, asked: _Asked, generator: Generator, first: bool) -> _Asked:
+    """The same objects after an answer and the click that corrects it."""
+    objects = asked.objects
+    logits = answered(decode, places.index_select(0, objects.owner), asked.prompts, None if first else asked.before)
+    before = logits[:, SINGLE]
+    prompts = corrected(asked.prompts, objects.truth, before[:, 0] > 0, generator)
+    return replace(asked, prompts=prompts, before=before)
+
+
+def answered(decode: Decode, places: Tensor, prompts: Prompts, before: Tensor | None) -> Tensor:
+    """Logits N x 4 x 256 x 256, float32. places: N x 4096 x 256. before: N x 1 x 256 x 256, logits of the round before,
+    None in the first."""
+    has_before = torch.tensor([float(before is not None)], device=places.device)
+    if before is None:
+        before = _no_masks(len(prompts.labels), places.device)
+    logits, _ = decode(places, prompts.coordinates, prompts.labels, before, has_before)
     return logits.float()
 
 
-def _round_loss(logits: Tensor, target: Tensor, asking: list[Asking], first: bool) -> Tensor:
-    """Mean over the objects. At a first click the best of the three further masks learns a little too."""
-    loss = mask_loss(logits[:, SINGLE_MASK], target).mean()
-    by_click = [number for number, asked in enumerate(asking) if asked.box is None]
-    if first and by_click:
-        several = mask_loss(logits[by_click, 1:], target[by_click, None].expand(-1, 3, -1, -1))
-        loss = loss + SEVERAL_SHARE * several.min(1).values.sum() / len(asking)
-    return loss
+def _no_masks(number: int, device: torch.device) -> Tensor:
+    return torch.zeros(number, 1, LOW_RES_SIDE, LOW_RES_SIDE, device=device)
 
 
 @torch.no_grad()
 def teachers_objects(
-    decode: Decode, embedding: Tensor, extent: tuple[int, int], random: np.random.Generator, most: int
-) -> Masks:
-    """What the teacher sees under random points of a picture (height, width on the canvas): bool N x 256 x 256.
+    decode: Decode, places: Tensor, extents: Tensor, most: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """What the teacher sees under random points of P pictures: coverage uint8 N x 256 x 256, and the owners, N of P.
 
-    Only masks that it is sure of, that barely move with their threshold, and that do not repeat each other.
+    places: P x 4096 x 256. extents: P x 2, height and width on the canvas. Only masks that it is sure of, that barely
+    move with their threshold, and that do not repeat each other; at most `most` of each picture.
     """
-    height, width = extent
-    asked = 2 * most
-    places = np.stack([random.uniform(0, width, asked), random.uniform(0, height, asked)], 1)
-    places = np.stack([places, np.zeros_like(places)], 1)  # the padding that SAM wants behind clicks
-    device = embedding.device
-    logits, scores = decode(
-        embedding,
-        torch.tensor(places, dtype=torch.float32, device=device),
-        torch.tensor([[1, PADDING]] * asked, device=device),
-        torch.zeros(asked, 1, LOW_RES_SIDE, LOW_RES_SIDE, device=device),
-        torch.zeros(1, device=device),
-    )
-    best = 1 + scores[:, 1:].argmax(1)
-    rows = torch.arange(asked, device=device)
+    pictures, asked, device = len(places), 2 * most, places.device
+    points = torch.rand(pictures, asked, 2, device=device, generator=generator) * extents.flip(1)[:, None]
+    coordinates = torch.stack([points, torch.zeros_like(points)], 2).flatten(0, 1)
+    labels = torch.tensor([[1, PADDING]], device=device).expand(len(coordinates), -1)
+    owner = torch.arange(pictures, device=device).repeat_interleave(asked)
+    none = _no_masks(len(owner), device)
+    logits, scores = decode(places[owner], coordinates, labels, none, torch.zeros(1, device=device))
+    rows, best = torch.arange(len(owner), device=device), 1 + scores[:, 1:].argmax(1)
     logits, scores = logits[rows, best].float(), scores[rows, best].float()
-    logits[:, -(-height // CELL) :] = -torch.inf
-    logits[:, :, -(-width // CELL) :] = -torch.inf
+    logits = logits.masked_fill(_off_picture(extents[owner]), -torch.inf)
+    masks = logits > 0
+    scores = scores.masked_fill(~_good(logits, scores), -1.0)
+    kept = _distinct(masks.view(pictures, asked, -1), scores.view(pictures, asked), most)
+    return masks[kept].to(torch.uint8) * COVERED, owner[kept]
+
+
+def _off_picture(extents: Tensor) -> Tensor:
+    """The cells beside a picture: bool N x 256 x 256."""
+    height, width = extents.add(CELL - 1).div(CELL, rounding_mode="floor").unbind(1)
+    cells = torch.arange(LOW_RES_SIDE, device=extents.device)
+    return (cells[:, None] >= height[:, None, None]) | (cells >= width[:, None, None])
+
+
+def _good(logits: Tensor, scores: Tensor) -> Tensor:
+    """Which masks may teach: bool N."""
     areas = (logits > 0).sum((1, 2))
     stable = (logits > 1).sum((1, 2)) / (logits > -1).sum((1, 2)).clamp(min=1)
-    good = (scores > 0.8) & (stable > 0.85) & (areas > 24) & (areas < 0.7 * LOW_RES_SIDE**2)
-    order = scores.masked_fill(~good, -1).argsort(descending=True)[: int(good.sum())]
-    return _distinct((logits[order] > 0).cpu().numpy())[:most]
+    some = (areas > LEAST_CELLS) & (areas < MOST_OF_CANVAS * LOW_RES_SIDE**2)
+    return (scores > SURE) & (stable > STABLE) & some
 
 
-def _distinct(masks: Masks) -> Masks:
-    """Without those that repeat an earlier one."""
+def _distinct(masks: Tensor, scores: Tensor, most: int) -> Tensor:
+    """The numbers, counted over all pictures, of the best masks of each that do not repeat a better one.
+
+    masks: bool P x M x cells. scores: P x M, below 0 where a mask is not good.
+    """
+    flat = masks.float()
+    shared, areas = flat @ flat.transpose(1, 2), flat.sum(2)
+    ious = (shared / (areas[:, :, None] + areas[:, None] - shared).clamp(min=1)).cpu().numpy()
     kept: list[int] = []
-    for number, mask in enumerate(masks):
-        if all(iou(mask, masks[other]) < 0.7 for other in kept):
-            kept.append(number)
-    return masks[kept]
+    for picture, (same, order) in enumerate(zip(ious, scores.cpu().numpy(), strict=True)):
+        kept += [picture * len(order) + number for number in _best(same, order, most)]
+    return torch.tensor(kept, dtype=torch.long, device=masks.device)
+
+
+def _best(ious: NDArray[np.float32], scores: NDArray[np.float32], most: int) -> list[int]:
+    best: list[int] = []
+    for number in np.argsort(-scores).tolist():
+        if scores[number] >= 0 and all(ious[number, other] < REPEATED for other in best):
+            best.append(number)
+        if len(best) == most:
+            break
+    return best

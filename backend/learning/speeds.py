@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from backend.learning.devices import Place
+from backend.learning.devices import Place, tuned
 from backend.learning.loader import Batch
 from backend.learning.networks import normalised
 from backend.segmentation.model import SegmentationModel
@@ -28,9 +28,10 @@ def speeds(
             teacher.image_encoder(canvas)
 
     def learn() -> None:
-        with place.autocast():
-            made = student.image_encoder(canvas)
-        torch.autograd.backward(made.float().square().mean())
+        with tuned():
+            with place.autocast():
+                made = student.image_encoder(canvas)
+            torch.autograd.backward(made.float().square().mean())
         student.zero_grad(set_to_none=True)
 
     parts: dict[str, Callable[[], object]] = {"loader": lambda: next(batches), "teacher": look, "student": learn}

@@ -87,7 +87,7 @@ def train(run: Run, schedule: Schedule, step: Step, say: Callable[[str], None]) 
             if agreed_to_stop(run.place, asked() or elapsed > 60 * schedule.minutes):
                 break
             rate = schedule.rate_at(run.progress.step, elapsed)
-            seen, figures = _one_step(run, rate, schedule.clip, step)
+            seen, figures = _one_step(run, rate, schedule.clip, step, say)
             run.progress.step += 1
             run.progress.seen += seen * run.place.world
             run.progress.seconds = before + time.monotonic() - started
@@ -106,16 +106,22 @@ def train(run: Run, schedule: Schedule, step: Step, say: Callable[[str], None]) 
     run.save()
 
 
-def _one_step(run: Run, rate: float, clip: float, step: Step) -> tuple[float, dict[str, float]]:
+def _one_step(
+    run: Run, rate: float, clip: float, step: Step, say: Callable[[str], None]
+) -> tuple[float, dict[str, float]]:
+    """A gradient that is not finite moves nothing: it would make all weights so."""
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["share"]
     run.optimizer.zero_grad(set_to_none=True)
     seen, figures = step()
     parameters = [one for group in run.optimizer.param_groups for one in group["params"]]
     share_gradients(run.place, parameters)
-    nn.utils.clip_grad_norm_(parameters, clip)
-    run.optimizer.step()
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
     number = run.progress.step
+    if torch.isfinite(norm):
+        run.optimizer.step()
+    elif run.place.leads:
+        say(f"{run.progress.stage} step {number}: the gradient is not finite, the step is left out")
     averaged(run.average, run.model, min(AVERAGE_DECAY, (1 + number) / (10 + number)))
     return seen, figures
 
