@@ -17,7 +17,7 @@ def test_packed_photographs_come_out_as_they_went_in(tmp_path: Path) -> None:
     shards = packed(files, tmp_path / "shards", shard_bytes=4000)
     assert len(shards) > 1
     assert shards == shards_in(tmp_path / "shards")
-    assert [photograph.open().width for photograph in index_of(shards)] == [32, 33, 34, 35, 36]
+    assert [photograph.pixels().shape[1] for photograph in index_of(shards)] == [32, 33, 34, 35, 36]
 
 
 def test_a_folder_without_shards_is_said_plainly(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ SMALL = 128
 
 def small_batches(photos: Path) -> Iterator[Batch]:
     """Corners of two canvases, the same again and again: the encoder takes any size, and small ones are fast."""
-    drawn = Canvases(Sources(photos, mosaic_share=1.0), (0,))
+    drawn = Canvases(Sources(photos, mosaic_share=1.0), (0,), 1)
     batch = collated([canvas for canvas, _ in zip(drawn, range(2), strict=False)])
-    corner = Batch(batch.pixels[..., :SMALL, :SMALL], batch.extents.clamp(max=SMALL), batch.labels)
+    corner = replace(batch, pixels=batch.pixels[..., :SMALL, :SMALL], extents=batch.extents.clamp(max=SMALL))
     while True:
         yield corner
 
@@ -127,9 +128,10 @@ def test_nothing_to_resume_is_said_plainly(tmp_path: Path, teacher: Segmentation
 
 def test_the_same_seed_draws_the_same_and_another_draws_others(photos: Path, masks: Path) -> None:
     def first(seed: int) -> Batch:
-        return next(batches(Canvases(Sources(photos, (masks,), true_share=0.5), (seed,)), 2, 0, pin=False))
+        return next(batches(Canvases(Sources(photos, (masks,), true_share=0.5), (seed,), 2), 2, 0, CPU.device))
 
     assert torch.equal(first(1).pixels, first(1).pixels)
+    assert torch.equal(first(1).coverage, first(1).coverage)
     assert not torch.equal(first(1).pixels, first(2).pixels)
 
 
@@ -138,7 +140,12 @@ def test_kept_embeddings_are_those_of_the_part_that_is_shown(tmp_path: Path) -> 
     shade = torch.arange(64).repeat_interleave(16).repeat(1024, 1)  # grows by one with each cell to the right
     pixels = shade.expand(1, 3, -1, -1).to(torch.uint8)
     embedding = torch.arange(64).float().expand(1, 256, 64, 64)
-    batch = Batch(pixels, torch.tensor([[1024, 1024]]), torch.zeros(1, 256, 256, dtype=torch.int16))
+    none = (
+        torch.zeros(0, 256, 256, dtype=torch.uint8),
+        torch.zeros(0, dtype=torch.long),
+        torch.ones(1, dtype=torch.bool),
+    )
+    batch = Batch(pixels, torch.tensor([[1024, 1024]]), *none)
     kept.add(batch, embedding)
     shown, extents, targets = kept.draw(4, 512)
     assert shown.shape == (4, 3, 512, 512)
@@ -153,9 +160,10 @@ def test_prompts_move_encoder_and_decoder_and_nothing_else(
     student = model_of(random_weights, CPU.device)
     student.image_encoder.requires_grad_(True)
     student.mask_decoder.requires_grad_(True)
-    mixed = batches(Canvases(Sources(photos, (masks,), true_share=1.0, mosaic_share=0.0), (0,)), 1, 0, pin=False)
+    sources = Sources(photos, (masks,), true_share=1.0, mosaic_share=0.0)
+    mixed = batches(Canvases(sources, (0,), 2), 1, 0, CPU.device)
     norms = {name: value.clone() for name, value in student.image_encoder.named_buffers()}
-    seen, figures = prompt_step(student, teacher, mixed, CPU, np.random.default_rng(0), 2)()
+    seen, figures = prompt_step(student, teacher, mixed, CPU, torch.Generator().manual_seed(0), 2)()
     assert seen == 1
     assert figures["loss"] > 0
     moved = {name for name, value in student.named_parameters() if value.grad is not None and value.grad.any()}
