@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from backend.learning.devices import Place, agreed_to_stop, cpu_has_bf16, share_gradients
+from backend.learning.devices import Place, agreed_to_stop, cpu_has_bf16, share_gradients, tuned
 
 
 def one_of_two(rank: int, folder: str) -> None:
@@ -39,3 +40,14 @@ def test_bf16_is_used_where_the_processor_multiplies_it(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("flags : fpu amx_bf16 amx_tile")
     (tmp_path / "old").write_text("flags : fpu avx2 avx512f")
     assert [cpu_has_bf16(tmp_path / name) for name in ("new", "old", "none")] == [True, False, False]
+
+
+def test_cudnn_tries_its_ways_only_where_it_is_told_to() -> None:
+    @tuned()
+    def fails() -> None:
+        raise ValueError(f"benchmark {torch.backends.cudnn.benchmark}")
+
+    assert not torch.backends.cudnn.benchmark
+    with pytest.raises(ValueError, match="benchmark True"):
+        fails()
+    assert not torch.backends.cudnn.benchmark

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from backend.learning import run_state
 from backend.learning.devices import Place
+from backend.learning.distill import Distillation, _run
 from backend.learning.encoder_stage import KeptEmbeddings, encoder_step
 from backend.learning.loader import Batch, Canvases, Sources, batches, collated
 from backend.learning.losses import unexplained
 from backend.learning.masks import DataError
-from backend.learning.networks import model_of, new_student, normalised
+from backend.learning.networks import averaged, model_of, new_student, normalised
 from backend.learning.prompt_stage import prompt_step
 from backend.learning.run_state import Progress
 from backend.learning.training import Run, Schedule, Step, optimizer_for, train
@@ -171,6 +172,65 @@ def test_prompts_move_encoder_and_decoder_and_nothing_else(
     assert any(name.startswith("mask_decoder.output_upscaling") for name in moved)
     assert not any(name.startswith("prompt_encoder") for name in moved)
     assert equal(norms, dict(student.image_encoder.named_buffers()))
+
+
+def one_weight(folder: Path) -> Run:
+    """A run of the smallest model: what the loop does to it shows in one number."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(model.weight)
+    return Run(folder, CPU, model, optimizer_for([(model, 1.0)]), Progress("prompts"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_moves_nothing_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    monkeypatch.setattr(Run, "save", lambda run: None)
+    run = one_weight(tmp_path)
+    weight = run.model.weight
+    found: list[float] = []
+
+    def step() -> tuple[float, dict[str, float]]:
+        found.append(weight.item())
+        weight.grad = torch.full_like(weight, wrong if len(found) == 2 else 1.0)
+        return 1.0, {}
+
+    said: list[str] = []
+    train(run, replace(FAST, log_every=1e9), stopping_after(step, 4), said.append)
+    assert found[0] > found[1] == found[2] > found[3]
+    assert run.average["weight"].isfinite().all()
+    assert said == ["prompts step 1: the gradient is not finite, the step is left out"]
+    assert run.progress.step == 4
+
+
+def test_averages_move_towards_the_weights_and_whole_numbers_are_copied() -> None:
+    model = torch.nn.BatchNorm1d(2)
+    average: dict[str, Tensor] = {}
+    averaged(average, model, 0.9)
+    assert equal(average, model.state_dict())
+    with torch.no_grad():
+        model.weight += 1
+        model.running_mean += 2
+        model.num_batches_tracked += 5
+    assert average["weight"].tolist() == [1, 1]  # a copy
+    averaged(average, model, 0.9)
+    assert average["weight"].tolist() == pytest.approx([1.1, 1.1])
+    assert average["running_mean"].tolist() == pytest.approx([0.2, 0.2])
+    assert average["num_batches_tracked"] == 5
+
+
+def test_the_decoder_learns_at_half_the_encoders_rate(tmp_path: Path, random_weights: WeightsFile) -> None:
+    wanted = Distillation("prompts", tmp_path, random_weights, Sources(tmp_path), 1.0)
+    student = model_of(random_weights, CPU.device)
+    shares: dict[int, float] = {
+        id(one): group["share"]
+        for group in _run(wanted, CPU, student).optimizer.param_groups
+        for one in group["params"]
+    }
+    assert {shares[id(one)] for one in student.image_encoder.parameters()} == {1.0}
+    learning = [one for one in student.mask_decoder.parameters() if one.requires_grad]
+    assert {shares[id(one)] for one in learning} == {0.5}
+    assert len(shares) == len(learning) + len(list(student.image_encoder.parameters()))
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
