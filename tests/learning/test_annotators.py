@@ -59,7 +59,8 @@ def test_erosion_is_nearly_as_deep_up_to_its_limit() -> None:
     near = (exact > 0) & (exact < 0.85 * MOST_DEPTH)
     share = eroded[near] / exact[near]
     assert share.min() >= 0.85
-    assert share.max() <= 1.42
+    assert share.max() <= 1.42  # one cell from a corner
+    assert share[exact[near] > 6].max() <= 1.15  # a diamond would be 1.41 everywhere on a slope
     assert eroded.max() == MOST_DEPTH
 
 
