@@ -28,7 +28,7 @@ from backend.learning.examples import Example
 from backend.learning.gate import everywhere, judged, overall
 from backend.learning.masks import DataError
 from backend.learning.networks import averaged
-from backend.learning.prompting import SINGLE, Decode, Objects, answered, prompt_rounds
+from backend.learning.prompting import SINGLE, Decode, Objects, answered, learned_rounds, prompt_rounds
 from backend.learning.training import optimizer_for
 from backend.segmentation.model import SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
@@ -165,7 +165,10 @@ def _learn(run: _Run, embeddings: Tensor, truth: Tensor) -> float:
     number = len(truth)
     owner = torch.arange(number, device=truth.device)
     objects = Objects(truth.to(torch.uint8) * COVERED, owner, torch.full_like(owner, 1 / number, dtype=torch.float32))
-    return prompt_rounds(run.decode, embeddings, objects, BOX_SHARE, run.generator)["loss"]
+    together = learned_rounds(1, run.generator).expand(
+        number
+    )  # of few objects: each round costs the same for any number
+    return prompt_rounds(run.decode, embeddings, objects, together, BOX_SHARE, run.generator)["loss"]
 
 
 def _stay(run: _Run, embeddings: Tensor, truth: Tensor) -> None:

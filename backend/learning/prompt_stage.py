@@ -18,7 +18,7 @@ from backend.learning.devices import Place, tuned
 from backend.learning.loader import Batch
 from backend.learning.losses import unexplained
 from backend.learning.networks import normalised
-from backend.learning.prompting import Objects, prompt_rounds, teachers_objects
+from backend.learning.prompting import Objects, learned_rounds, prompt_rounds, teachers_objects
 from backend.learning.training import Step
 from backend.segmentation.model import SegmentationModel
 
@@ -62,8 +62,8 @@ def prompt_step(
         if len(owner):
             weight = 1 / owner.bincount(minlength=len(canvas))[owner] / len(canvas)
             box_share = torch.where(batch.photographs[owner], 1.0, BOX_SHARE)
-            objects = Objects(coverage, owner, weight)
-            figures |= prompt_rounds(decoder, places_of(leaf), objects, box_share, generator)
+            objects, learned = Objects(coverage, owner, weight), learned_rounds(len(owner), generator)
+            figures |= prompt_rounds(decoder, places_of(leaf), objects, learned, box_share, generator)
         if leaf.grad is not None:
             with tuned():
                 backward(made, leaf.grad.to(made.dtype))

@@ -71,21 +71,31 @@ class _Asked:
         return _Asked(self.objects.of(rows), self.prompts.of(rows), self.before[rows], self.learned[rows])
 
 
+def learned_rounds(number: int, generator: Generator) -> Tensor:
+    """The round in which each of so many objects is learned from, the first most often: int64 N."""
+    shares = torch.tensor(LEARNED_SHARES, device=generator.device)
+    return torch.multinomial(shares, number, True, generator=generator)
+
+
 def prompt_rounds(
-    decode: Decode, places: Tensor, objects: Objects, box_share: float | Tensor, generator: Generator
+    decode: Decode,
+    places: Tensor,
+    objects: Objects,
+    learned: Tensor,
+    box_share: float | Tensor,
+    generator: Generator,
 ) -> dict[str, float]:
     """Asks for all objects (at least one) in up to three rounds, and adds the gradients of the weighted sum of losses.
 
-    places: B x 4096 x 256, on which gradients arrive too where it wants them. box_share: how often it starts with a
-    box, for all or for each object. Each object is learned from in one round, the first most often: the rounds before
-    it cost a forward pass only, and more pictures are seen in the same time. Each round is differentiated at once,
-    so that its graph is all that is held.
+    places: B x 4096 x 256, on which gradients arrive too where it wants them. learned: int64 N, the round in which each
+    object is learned from: those before it cost a forward pass only, and more pictures are seen in the same time.
+    box_share: how often it starts with a box, for all or for each object. Each round is differentiated at once, so
+    that its graph is all that is held.
 
     Figures: loss, the mean over the objects; first_iou, the mean of those that were learned from in the first round,
     if any were.
     """
     number, device = len(objects.coverage), places.device
-    learned = torch.multinomial(torch.tensor(LEARNED_SHARES, device=device), number, True, generator=generator)
     asked = _Asked(objects, first_prompts(objects.truth, box_share, generator), _no_masks(number, device), learned)
     losses: list[Tensor] = []
     figures: dict[str, float] = {}
