@@ -57,6 +57,7 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
         decoder=_decoder_in(graphs, core, precision),
         identity=f"{_encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
+        twice=weights.betters_boxes,
     )
     engine.decoder.replay_of(SLOTS)
     return engine
@@ -179,6 +180,7 @@ class OpenVINOEngine:
     decoder: _Decoder
     identity: str
     version: str
+    twice: bool
     encoding: threading.Lock = field(default_factory=threading.Lock)
     decoding: threading.Lock = field(default_factory=threading.Lock)
 

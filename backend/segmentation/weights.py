@@ -127,6 +127,11 @@ class WeightsFile:
     upsample: str
     sha256: str
 
+    @property
+    def betters_boxes(self) -> bool:
+        """Whether its decoder learned to better its own answer to a box; a TorchScript file counts as EdgeSAM's."""
+        return self.kind != "tinyvit"
+
 
 def find_weights(
     name_or_path: str, folder: Path, accept_licence: bool = False, progress: Progress | None = None
