@@ -57,7 +57,7 @@ REGISTRY: dict[str, Published] = {
             file=RemoteFile(
                 name="edgesam.safetensors",
                 size=19_359_072,
-                sha256="9bd73cfdcfa474e57df68c13cabb47e844f97f665660f51f1844ba2167069046",
+                sha256="747ff39393f2ec06de58ecc0209a626f4f52fb7a1d5ee6e4983a810675473041",
             ),
             licence=APACHE,
             kind="repvit_m1",
