@@ -127,7 +127,7 @@ def _written(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path
     except OSError as error:
         raise WeightsError(
             f"{folder} cannot be written ({error.strerror}), and OpenVINO's graphs of the weights belong there: give "
-            "MODEL_DIR a folder that can be"
+            "MODEL_DIR a folder that can be written"
         ) from error
     return graphs
 
