@@ -87,14 +87,19 @@ def data_of(address: str, max_bytes: int) -> bytes:
     return data
 
 
+def names_local_file(address: str) -> bool:
+    """Whether this is how Label Studio writes a file of a local storage, there or not."""
+    return address.partition("?")[0].rstrip("/") == "/data/local-files"
+
+
 def local_file(address: str, root: Path) -> Path | None:
     """The file below `root` that a /data/local-files/?d=... address names; None where it names none that is there.
 
     Symbolic links are followed first. Raises Unanswerable where the file lies outside `root`.
     """
-    path_asked, _, query = address.partition("?")
-    if path_asked.rstrip("/") != "/data/local-files":
+    if not names_local_file(address):
         return None
+    query = address.partition("?")[2]
     named = parse_qs(query).get("d", [""])[-1].lstrip("/")
     try:
         path = (root / named).resolve()

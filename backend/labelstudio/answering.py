@@ -98,8 +98,11 @@ def answer(
             segmenter.opened(tasks[0], label_config)
         return [[] for _ in tasks]
     interface = interface_of(label_config)
-    with segmenter.at_once:
-        return [_prediction(segmenter, task, interface, context) for task in tasks]
+    predictions: list[dict[str, Any] | list[Any]] = []
+    for task in tasks:
+        with segmenter.at_once, structlog.contextvars.bound_contextvars(task=task.get("id"), project=project):
+            predictions.append(_prediction(segmenter, task, interface, context))
+    return predictions
 
 
 def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) -> None:

@@ -121,7 +121,7 @@ def _counting(clicks: Sequence[Click]) -> tuple[Click, ...]:
 def prompt_of(ask: Ask, width: int, height: int) -> Prompt:
     """The ask in pixels of a picture of `width` x `height`; what lies outside the picture is moved to its edge.
 
-    A turned box becomes the upright box around its four corners.
+    A turned box becomes the upright box around its four corners. Raises Unanswerable for one that lies outside wholly.
     """
     points = tuple((_pixels(click.x, width), _pixels(click.y, height)) for click in ask.clicks)
     labels = tuple(POSITIVE if click.positive else NEGATIVE for click in ask.clicks)
@@ -131,9 +131,10 @@ def prompt_of(ask: Ask, width: int, height: int) -> Prompt:
     across, down = ask.box.width * width / 100, ask.box.height * height / 100
     cos, sin = math.cos(math.radians(ask.box.rotation)), math.sin(math.radians(ask.box.rotation))
     corners = [(0.0, 0.0), (across, 0.0), (across, down), (0.0, down)]
-    xs = [min(max(left + x * cos - y * sin, 0.0), width) for x, y in corners]
-    ys = [min(max(top + x * sin + y * cos, 0.0), height) for x, y in corners]
-    return Prompt(points, labels, (min(xs), min(ys), max(xs), max(ys)))
+    xs, ys = [left + x * cos - y * sin for x, y in corners], [top + x * sin + y * cos for x, y in corners]
+    if max(xs) <= 0 or max(ys) <= 0 or min(xs) >= width or min(ys) >= height:
+        raise Unanswerable("context", f"a box at {ask.box.x:g} %, {ask.box.y:g} % lies outside of the picture")
+    return Prompt(points, labels, (max(min(xs), 0.0), max(min(ys), 0.0), min(max(xs), width), min(max(ys), height)))
 
 
 def _pixels(percent: float, side: int) -> float:
@@ -188,11 +189,10 @@ def _items(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     items = context.get("result")
     if items is None:
         return []
-    if not isinstance(items, list):
-        _refuse("context.result", items, "a list of regions")
-    for item in items:
-        if not isinstance(item, Mapping):
-            _refuse("context.result", item, "a list of regions, each an object")
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+        raise Unanswerable(
+            "context", f"result in the context is {repr(items)[:80]}: it must be a list of regions, each an object"
+        )
     return items
 
 

@@ -82,6 +82,8 @@ class ImageLoader:
             return self._in_file(file, anew)
         credentials = self._credentials(task)
         label_studio = self._url or (credentials.url if credentials else None) or None
+        if self._root and label_studio is None and addresses.names_local_file(address):
+            raise Unanswerable("image", f"{shown(address)}: {self._root} (EDGESAM_LOCAL_FILES_ROOT) has no such file")
         url = addresses.web_address(address, task, label_studio)
         seen = None if anew else self._seen.get((url, credentials))
         if seen and seen.holds(time.monotonic(), trust_in(url, label_studio)):

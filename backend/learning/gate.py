@@ -58,6 +58,7 @@ class TorchDecoder:
     answer: Decode
     identity: str = "training"
     version: str = "training"
+    twice: bool = True
     known: dict[tuple[bytes, ...], Floats] = field(default_factory=dict)
 
     def for_picture(self, _embedding: Embedding) -> TorchDecoder:

@@ -34,6 +34,10 @@ class Variant:
     def version(self) -> str:
         return self.engine.version
 
+    @property
+    def twice(self) -> bool:
+        return self.engine.twice
+
     def for_picture(self, _embedding: Embedding) -> Variant:
         """This one."""
         return self

@@ -57,6 +57,7 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
         decoder=_decoder_in(graphs, core, precision),
         identity=f"{_encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
+        twice=weights.betters_boxes,
     )
     engine.decoder.replay_of(SLOTS)
     return engine
@@ -126,7 +127,7 @@ def _written(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path
     except OSError as error:
         raise WeightsError(
             f"{folder} cannot be written ({error.strerror}), and OpenVINO's graphs of the weights belong there: give "
-            "MODEL_DIR a folder that can be"
+            "MODEL_DIR a folder that can be written"
         ) from error
     return graphs
 
@@ -179,6 +180,7 @@ class OpenVINOEngine:
     decoder: _Decoder
     identity: str
     version: str
+    twice: bool
     encoding: threading.Lock = field(default_factory=threading.Lock)
     decoding: threading.Lock = field(default_factory=threading.Lock)
 

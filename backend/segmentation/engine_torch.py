@@ -29,6 +29,7 @@ class TorchEngine:
     device: torch.device
     identity: str
     version: str
+    twice: bool
 
     def for_picture(self, _embedding: Embedding) -> TorchEngine:
         """This one."""
@@ -75,7 +76,7 @@ def load_torch_engine(weights: WeightsFile, device: str = "auto") -> TorchEngine
     identity = f"{encoder_hash(model.state_dict(), weights.kind, weights.upsample)}-torch-fp32"
     encoder, decoder = inference_parts(model)
     encoder = encoder.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TorchEngine(encoder, decoder.to(place), place, identity, version)
+    return TorchEngine(encoder, decoder.to(place), place, identity, version, weights.betters_boxes)
 
 
 def with_decoder_of(base: TorchEngine, weights: WeightsFile, name: str) -> TorchEngine:
@@ -99,7 +100,7 @@ def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str)
         raise WeightsError(f"{weights.path} cannot be read as TorchScript: {error}") from error
     # The file brings its code along, so the embedding depends on the whole file.
     identity = f"{weights.sha256[:16]}-torchscript-fp32"
-    return TorchEngine(module.encoder, module.decoder, place, identity, version)
+    return TorchEngine(module.encoder, module.decoder, place, identity, version, weights.betters_boxes)
 
 
 def _array(tensor: Tensor) -> Floats:

@@ -41,6 +41,14 @@ class Engine(Protocol):
     def version(self) -> str:
         """What answers name as model_version: the weights' name and the first digits of their hash."""
 
+    @property
+    def twice(self) -> bool:
+        """Whether a box is answered twice, the second time with the first answer beside it.
+
+        Decoders that were trained to better their own answers do (EdgeSAM's); MobileSAM's spoils them where the box is
+        as people draw it. docs/quality.md has the figures.
+        """
+
     def for_picture(self, embedding: Embedding) -> Engine:
         """The engine that answers on this picture, and on windows of it. embedding: of the whole picture."""
 

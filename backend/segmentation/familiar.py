@@ -112,6 +112,10 @@ class VersionEngine:
     def version(self) -> str:
         return self.learned.version
 
+    @property
+    def twice(self) -> bool:
+        return self.base.twice
+
     def for_picture(self, embedding: Embedding) -> Engine:
         """That one which knows pictures like this one."""
         return self.learned if self.familiar.holds(embedding) else self.base

@@ -75,7 +75,7 @@ def masks_of(
         if prompt.box and (near := look_closer(prompt, prompt.box)):
             yield place, near
         else:
-            batches[prompt.box is not None, tuple(rounds_of(prompt))].append(place)
+            batches[prompt.box is not None, tuple(rounds_of(prompt, engine.twice))].append(place)
     for places in batches.values():
         logits = low_res_logits(engine, embedding, [prompts[place] for place in places])
         for place, one in zip(places, logits, strict=True):
@@ -103,20 +103,25 @@ def _looked_at_closely(
     return Mask(pixels, seen.score)
 
 
-def rounds_of(prompt: Prompt) -> list[int]:
+def rounds_of(prompt: Prompt, twice: bool) -> list[int]:
     """How many clicks the decoder sees in each round of the replay: it was trained to see its own last answer.
 
-    A box comes first, alone; clicks follow one by one. Without a box the first round needs a positive click. Of more
-    than MOST_ROUNDS the last ones are replayed, and the first of these sees all clicks before it at once.
+    A box comes first, alone, or `twice`: engines say which. Clicks follow one by one. Without a box the first round
+    needs a positive click. Of more than MOST_ROUNDS the last ones are replayed, and the first of these sees all clicks
+    before it at once.
     """
-    first = 0 if prompt.box else prompt.labels.index(POSITIVE) + 1 if POSITIVE in prompt.labels else len(prompt.labels)
-    return list(range(first, len(prompt.points) + 1))[-MOST_ROUNDS:]
+    if prompt.box:
+        rounds = [0] * twice + list(range(len(prompt.points) + 1))
+    else:
+        first = prompt.labels.index(POSITIVE) + 1 if POSITIVE in prompt.labels else len(prompt.labels)
+        rounds = list(range(first, len(prompt.points) + 1))
+    return rounds[-MOST_ROUNDS:]
 
 
 def low_res_logits(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt]) -> Floats:
     """Logits B x 256 x 256 of prompts of one shape: the replay, round by round, each with the logits of the last."""
     logits: Floats | None = None
-    for clicks in rounds_of(prompts[0]):
+    for clicks in rounds_of(prompts[0], engine.twice):
         tokens = [_tokens(prompt, clicks, embedding.frame) for prompt in prompts]
         coordinates = np.array([coordinate for coordinate, _ in tokens], np.float32)
         labels = np.array([label for _, label in tokens], np.int64)

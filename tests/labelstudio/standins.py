@@ -26,6 +26,7 @@ class DiscEngine:
 
     identity = "disc"
     version = "disc-v1"
+    twice = True
 
     def __init__(self):
         self.encoded = 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+import structlog
 
 from backend.labelstudio import rle
 from backend.labelstudio.answering import PATIENCE, Unanswerable, answer
@@ -183,6 +184,14 @@ def test_the_phases_are_observed():
     answer(segmenter, [task()], CONFIG, context())
     answer(segmenter, [task()], CONFIG, context())
     assert seen == [(phase, True) for phase in PHASES]
+
+
+def test_log_lines_name_the_task_and_the_project():
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        answer(segmenter_of(NothingEngine()), [task()], CONFIG, context(), project="7.1")
+    assert [(line["event"], line["task"], line["project"]) for line in lines] == [
+        ("The model found nothing for this prompt", 1, "7.1")
+    ]
 
 
 def test_scores_are_the_masks_own():

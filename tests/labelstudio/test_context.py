@@ -156,7 +156,13 @@ def test_other_regions_are_no_prompts_and_do_no_harm(other):
 def test_what_lies_outside_the_picture_is_moved_to_its_edge():
     assert prompts(point(101, -1)) == [Prompt(((200.0, 0.0),), (1,))]
     assert prompts(box(-10, 90, 50, 50)) == [Prompt(box=(0.0, 90.0, 80.0, 100.0))]
-    assert prompts(box(120, 120, 5, 5)) == [Prompt(box=(200.0, 100.0, 200.0, 100.0))]
+
+
+@pytest.mark.parametrize("outside", [box(120, 120, 5, 5), box(-10, 20, 10, 10), box(20, 110, 10, -10)])
+def test_a_box_that_lies_outside_of_the_picture_is_refused(outside):
+    with pytest.raises(Unanswerable, match=r"a box at .* lies outside of the picture") as caught:
+        prompts(outside)
+    assert caught.value.link == "context"
 
 
 def test_a_box_drawn_backwards_is_turned_round():

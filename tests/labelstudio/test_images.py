@@ -151,6 +151,12 @@ def test_a_key_without_an_address_is_never_sent(web, tmp_path):
     assert web.sent == [("http://evil" + UPLOAD, "Token theirs")]
 
 
+def test_a_local_file_that_is_missing_is_named_where_nobody_else_can_have_it(web, tmp_path):
+    images = loader(web, local_files_root=tmp_path)
+    with pytest.raises(Unanswerable, match=r"EDGESAM_LOCAL_FILES_ROOT\) has no such file"):
+        images.find("/data/local-files/?d=dog.jpg", TASK)
+
+
 def test_local_files_are_read_where_the_root_is_known(web, tmp_path):
     (tmp_path / "dog.jpg").write_bytes(b"read")
     web.answers[STUDIO + "/data/local-files/?d=cat.jpg"] = httpx.Response(200, content=b"asked")

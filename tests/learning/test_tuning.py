@@ -39,7 +39,7 @@ def engine() -> TorchEngine:
     def nothing(*_: Tensor) -> Tensor:
         raise NotImplementedError
 
-    return TorchEngine(nothing, nothing, torch.device("cpu"), "i", "v")  # type: ignore[arg-type]
+    return TorchEngine(nothing, nothing, torch.device("cpu"), "i", "v", twice=True)  # type: ignore[arg-type]
 
 
 def learned_by_one(model: SegmentationModel) -> dict[str, Tensor]:

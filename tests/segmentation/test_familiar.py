@@ -19,6 +19,8 @@ def picture(fill: float, seed: int = 0, frame: Frame | None = None) -> Embedding
 class Constant(Engine):
     """Answers every prompt with one number."""
 
+    twice = False
+
     def __init__(self, version: str, number: float) -> None:
         self.named, self.number = version, number
 

@@ -22,6 +22,7 @@ class DrawingEngine:
 
     identity: str = "drawing"
     version: str = "drawing-1"
+    twice: bool = True
     hazy: int = 0
     asked: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
     seen: np.ndarray | None = None
@@ -99,25 +100,38 @@ def test_clicks_are_replayed_with_the_last_low_res_mask(engine: DrawingEngine) -
     ]
 
 
+def test_a_box_is_answered_once_more_with_its_own_mask(engine: DrawingEngine) -> None:
+    decode(engine, embedded(engine), [Prompt(((30.0, 30.0),), (0,), (10.0, 10.0, 50.0, 50.0))])
+    assert [(labels.tolist()[0], fed_back) for _, labels, fed_back in engine.asked] == [
+        ([2, 3], False),
+        ([2, 3], True),
+        ([0, 2, 3], True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("prompt", "rounds"),
     [
         (Prompt(((1.0, 1.0),), (1,)), [1]),
         (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1)), [2]),
         (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 0)), [2]),
-        (Prompt(box=(0.0, 0.0, 1.0, 1.0)), [0]),
-        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1), (0.0, 0.0, 3.0, 3.0)), [0, 1, 2]),
+        (Prompt(box=(0.0, 0.0, 1.0, 1.0)), [0, 0]),
+        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1), (0.0, 0.0, 3.0, 3.0)), [0, 0, 1, 2]),
     ],
 )
 def test_a_replay_begins_where_there_is_something_to_find(prompt: Prompt, rounds: list[int]) -> None:
-    assert rounds_of(prompt) == rounds
+    assert rounds_of(prompt, twice=True) == rounds
+
+
+def test_who_does_not_better_boxes_answers_them_once() -> None:
+    assert rounds_of(Prompt(((1.0, 1.0),), (1,), (0.0, 0.0, 3.0, 3.0)), twice=False) == [0, 1]
 
 
 def test_of_many_clicks_the_last_are_replayed() -> None:
     many = tuple((float(n), 1.0) for n in range(100))
-    assert rounds_of(Prompt(many, (1,) * 100)) == list(range(77, 101))
-    assert rounds_of(Prompt(many, (1,) * 100, (0.0, 0.0, 100.0, 3.0))) == list(range(77, 101))
-    assert rounds_of(Prompt(many[:24], (1,) * 24)) == list(range(1, 25))
+    assert rounds_of(Prompt(many, (1,) * 100), twice=True) == list(range(77, 101))
+    assert rounds_of(Prompt(many, (1,) * 100, (0.0, 0.0, 100.0, 3.0)), twice=True) == list(range(77, 101))
+    assert rounds_of(Prompt(many[:24], (1,) * 24), twice=True) == list(range(1, 25))
 
 
 def test_many_objects_share_batches_and_keep_their_order(engine: DrawingEngine) -> None:
@@ -128,7 +142,7 @@ def test_many_objects_share_batches_and_keep_their_order(engine: DrawingEngine) 
         Prompt(((400.0, 200.0),), (1,)),
     ]
     together = decode(engine, embedded(engine), prompts)
-    assert len(engine.asked) == 2
+    assert [len(labels) for _, labels, _ in engine.asked] == [2, 2, 2]  # boxes are asked for twice
     for prompt, mask in zip(prompts, together, strict=True):
         (alone,) = decode(engine, embedded(engine), [prompt])
         np.testing.assert_array_equal(mask.pixels, alone.pixels)
@@ -168,8 +182,8 @@ def test_a_small_box_is_answered_from_its_window_alone(engine: DrawingEngine) ->
     closer, box = ClosedWindows(engine), (401.0, 151.0, 431.0, 171.0)
     (mask,) = decode(engine, embedded(engine), [Prompt(box=box)], closer=closer)
     assert closer.opened == [Window(256, 0, 512, 256)]
-    ((coordinates, *_),) = engine.asked
-    np.testing.assert_allclose(coordinates[0], [(580, 604), (700, 684)])
+    for coordinates, _, _ in engine.asked:
+        np.testing.assert_allclose(coordinates[0], [(580, 604), (700, 684)])
     ys, xs = np.nonzero(mask.pixels)
     assert (xs.min(), ys.min(), xs.max(), ys.max()) == (401, 151, 430, 170)
 
@@ -222,7 +236,7 @@ def test_a_closer_look_that_is_less_sure_does_not_count_for_clicks() -> None:
     box = Prompt(box=(301.0, 151.0, 331.0, 171.0))
     (whole,) = decode(engine, embedded(engine), [click])
     by_click, by_box = decode(Both(), embedded(engine), [click, box], closer=ClosedWindows(engine))
-    assert len(closely.asked) == 3
+    assert len(closely.asked) == 4
     np.testing.assert_array_equal(by_click.pixels, whole.pixels)
     assert by_box.score == pytest.approx(0.5, abs=0.1)
 
@@ -234,4 +248,4 @@ def test_the_whole_picture_says_who_answers_on_its_windows(engine: DrawingEngine
             return engine
 
     decode(Two(), embedded(engine), [Prompt(box=(301.0, 151.0, 331.0, 171.0))], closer=ClosedWindows(engine))
-    assert len(engine.asked) == 1
+    assert len(engine.asked) == 2
