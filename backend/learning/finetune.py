@@ -167,7 +167,7 @@ def _learn(run: _Run, embeddings: Tensor, truth: Tensor) -> float:
     objects = Objects(truth.to(torch.uint8) * COVERED, owner, torch.full_like(owner, 1 / number, dtype=torch.float32))
     together = learned_rounds(1, run.generator).expand(
         number
-    )  # of few objects: each round costs the same for any number
+    )  # each call of the decoder costs, for however few objects
     return prompt_rounds(run.decode, embeddings, objects, together, BOX_SHARE, run.generator)["loss"]
 
 

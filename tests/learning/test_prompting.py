@@ -11,6 +11,7 @@ from backend.learning.prompting import (
     LEARNED_SHARES,
     SEVERAL_SHARE,
     Objects,
+    learned_rounds,
     prompt_rounds,
     teachers_objects,
 )
