@@ -55,7 +55,9 @@ class Settings(BaseSettings):
         description="OpenVINO's arithmetic in encoder and decoder: auto is bf16 where the CPU has it, else f32.",
     )
     edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
-        64, description="Memory for embeddings in one process, in MiB; an image takes 2, and each window of it that was looked at. Others are reread from disk."
+        64,
+        description="Memory for embeddings in one process, in MiB; an image takes 2, and each window of it that was "
+        "looked at. Others are reread from disk.",
     )
     edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
         2048,
