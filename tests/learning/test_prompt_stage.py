@@ -51,7 +51,9 @@ def test_canvases_count_the_same_and_photographs_begin_with_boxes(
 ) -> None:
     asked: list[tuple[Objects, Tensor, Tensor]] = []
 
-    def remembered(_decode: object, places: Tensor, objects: Objects, box_share: Tensor, _: object) -> dict[str, float]:
+    def remembered(
+        _decode: object, places: Tensor, objects: Objects, _learned: Tensor, box_share: Tensor, _: object
+    ) -> dict[str, float]:
         asked.append((objects, box_share, places))
         return {}
 
