@@ -56,7 +56,7 @@ class Segmenter:
 
     engine: the model, ready to run; may block until its weights are loaded; may raise.
     images, embeddings: where bytes come from, and where embeddings are kept.
-    smallest_share: parts of a mask below this share of its area are left out (`predictor.decode`).
+    smallest_share: parts of a mask below this share of its area are left out (`predictor.masks_of`).
     observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
     the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks, with the closer look at small
     objects) and "answer" (the regions).

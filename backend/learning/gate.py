@@ -52,8 +52,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class TorchDecoder:
-    """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks in the
-    product. Each click replays those before it, so answers are remembered."""
+    """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks those of
+    EdgeSAM in the product, boxes twice. Each click replays those before it, so answers are remembered."""
 
     answer: Decode
     identity: str = "training"

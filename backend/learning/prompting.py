@@ -1,7 +1,7 @@
 """The loop of prompts: simulated annotators ask, the decoder answers, the loss says how wrong it was.
 
 Objects start with a box or with a click; then clicks into the error, each with the decoder's last logits beside it,
-exactly as `backend.segmentation.predictor` replays them.
+as `backend.segmentation.predictor` replays them (which also shows a box's first answer again before any click).
 """
 
 from __future__ import annotations

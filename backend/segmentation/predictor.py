@@ -41,15 +41,9 @@ def encode(engine: Engine, pixels: NDArray[np.uint8], frame: Frame) -> Embedding
     return Embedding(engine.encode(canvas_of(pixels, frame)), frame)
 
 
-def decode(
-    engine: Engine,
-    embedding: Embedding,
-    prompts: Sequence[Prompt],
-    smallest_share: float = 0.0,
-    closer: Closer | None = None,
-) -> list[Mask]:
-    """One mask per prompt, in order; see masks_of."""
-    masks = dict(masks_of(engine, embedding, prompts, smallest_share, closer))
+def decode(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], closer: Closer | None = None) -> list[Mask]:
+    """One mask per prompt, in order, all their parts kept; see masks_of."""
+    masks = dict(masks_of(engine, embedding, prompts, closer=closer))
     return [masks[place] for place in range(len(prompts))]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from backend.segmentation.predictor import decode, encode, rounds_of
+from backend.segmentation.predictor import decode, encode, masks_of, rounds_of
 from backend.segmentation.preprocess import LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import Prompt
 from backend.segmentation.windows import Window
@@ -157,7 +157,7 @@ def test_a_mask_off_the_image_is_empty_and_scores_nothing(engine: DrawingEngine)
 def test_specks_go_unless_they_were_clicked(engine: DrawingEngine) -> None:
     box = (10.0, 10.0, 300.0, 240.0)
     clicked = Prompt(((400.0, 100.0),), (1,), box)
-    (kept,) = decode(engine, embedded(engine), [clicked], smallest_share=0.1)
+    ((_, kept),) = masks_of(engine, embedded(engine), [clicked], smallest_share=0.1)
     assert kept.pixels[100, 400]
     assert kept.pixels[100, 100]
 
