@@ -102,6 +102,13 @@ class Settings(BaseSettings):
     def _home_expanded(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()
 
+    @field_validator("model_dir")
+    @classmethod
+    def _may_become_a_folder(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError("this is a file: name a folder, which is made where there is none")
+        return value
+
     @field_validator("edgesam_local_files_root")
     @classmethod
     def _is_a_folder(cls, value: Path | None) -> Path | None:

@@ -57,6 +57,7 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
             "/no/such/folder",
             "EDGESAM_LOCAL_FILES_ROOT=/no/such/folder: there is no such fol",
         ),
+        ("MODEL_DIR", __file__, f"MODEL_DIR={__file__}: this is a file: name a folder"),
         ("BASIC_AUTH_USER", "anna", "BASIC_AUTH_USER and BASIC_AUTH_PASS: set both, or neither"),
     ],
 )

@@ -122,6 +122,8 @@ def _prediction(
     segmenter: Segmenter, task: Mapping[str, Any], interface: Interface, context: Mapping[str, Any]
 ) -> dict[str, Any]:
     asks = asks_of(context, task, interface)
+    if not asks:
+        log.info("Nothing is asked for: no positive click and no box", context=repr(context)[:200])
     brushes = [interface.brush_for(ask.to_name, ask.labels) for ask in asks]
     engine = _engine_for(segmenter, task)
     by_image: dict[tuple[str, int | None], list[int]] = defaultdict(list)

@@ -221,7 +221,8 @@ def _positive(value: Any) -> bool | None:
 
 
 def _number(values: Mapping[str, Any], name: str, default: float | None = None) -> float:
-    value = values.get(name, default)
+    value = values.get(name)
+    value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
         _refuse(name, value, "a number between -1e9 and 1e9")
     return value

@@ -11,19 +11,32 @@ from backend.labelstudio.unanswerable import Unanswerable
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  recognised, not listened on
 
 
+class Unavailable(Unanswerable):
+    """A server gave no answer, or has a fault of its own: it said nothing about the image."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("image", message)
+
+
 def unreachable(url: str, error: Exception) -> Unanswerable:
     """No answer at all."""
     if isinstance(error, httpx.InvalidURL):
         return Unanswerable("image", f"{shown(url)} is not an address ({error}): check the task's data")
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return too_slow(url)
     told = f"{shown(url)} cannot be reached ({type(error).__name__}: {error or 'no details'})"
-    if isinstance(error, httpx.TimeoutException):
-        told = f"{shown(url)} took too long (EDGESAM_IMAGE_TIMEOUT): {type(error).__name__}"
     if httpx.URL(url).host in LOOPBACK:
         told += (
-            "; inside a container this name means the container itself: set LABEL_STUDIO_URL to Label Studio's address "
-            "as this service reaches it, such as http://host.docker.internal:8080 or http://label-studio:8080"
+            "; inside a container this name means the container itself: use an address that this service reaches, such "
+            "as http://host.docker.internal:8080 or http://label-studio:8080, and for Label Studio's own set "
+            "LABEL_STUDIO_URL to it"
         )
-    return Unanswerable("image", told)
+    return Unavailable(told)
+
+
+def too_slow(url: str) -> Unavailable:
+    """The beginning of an answer at most."""
+    return Unavailable(f"{shown(url)} took too long (EDGESAM_IMAGE_TIMEOUT)")
 
 
 def not_an_image(answer: httpx.Response) -> Unanswerable:
@@ -47,6 +60,8 @@ def refused(
     told = f"{shown(str(answer.url))} answered {answer.status_code}"
     if answer.status_code == 404:
         return Unanswerable("image", f"{told}: no such file there, or the token's user may not see it")
+    if answer.status_code >= 500:
+        return Unavailable(told)
     if answer.status_code not in (401, 403):
         return Unanswerable("image", told)
     if sent and sent.personal:

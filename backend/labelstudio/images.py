@@ -10,17 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
 from backend.labelstudio.client import Api, Credentials, Tokens, origin
-from backend.labelstudio.failures import not_an_image, refused, unreachable
-from backend.labelstudio.known import CLICKS, Flights, Found, Recent, Seen, found, place_of, trust_in, validators_in
+from backend.labelstudio.failures import Unavailable, not_an_image, refused, too_slow, unreachable
+from backend.labelstudio.known import (
+    CLICKS,
+    PATIENCE,
+    SILENCE,
+    Flights,
+    Found,
+    Recent,
+    Seen,
+    found,
+    place_of,
+    trust_in,
+    validators_in,
+)
 from backend.labelstudio.unanswerable import Unanswerable
 
 REDIRECTS = 5
 ATTEMPTS = 2
 """A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,8 @@ class ImageLoader:
 
         A file counts as unchanged by its time and size; a server is asked by ETag or time,
         but for some seconds after it last answered (`known.trust_in`), and only what the same token got counts.
-        Who wants the same at the same time shares one answer. Raises Unanswerable, saying why and what to do.
+        Where it no longer answers, what it gave before counts. Who wants the same at the same time shares one answer.
+        Raises Unanswerable, saying why and what to do.
         """
         if addresses.scheme_of(address) == "data":
             return found(addresses.data_of(address, self.max_bytes))
@@ -86,12 +102,19 @@ class ImageLoader:
             raise Unanswerable("image", f"{shown(address)}: {self._root} (EDGESAM_LOCAL_FILES_ROOT) has no such file")
         url = addresses.web_address(address, task, label_studio)
         seen = None if anew else self._seen.get((url, credentials))
-        if seen and seen.holds(time.monotonic(), trust_in(url, label_studio)):
+        if seen and time.monotonic() < seen.until:
             return Found(seen.content, None)
-        timeout = min(self._timeout, patience or self._timeout)
-        return self._flights.shared(
-            (url, credentials, anew, timeout), lambda: self._on_web(url, credentials, seen, timeout)
-        )
+        timeout = min(self._timeout, patience or (PATIENCE if seen else self._timeout))
+        trust = trust_in(url, label_studio)
+        try:
+            return self._flights.shared(
+                (url, credentials, anew, timeout), lambda: self._on_web(url, credentials, seen, timeout, trust)
+            )
+        except Unanswerable as error:
+            if self._root and addresses.names_local_file(address):
+                told = f"{error}; nor is it in {self._root} (EDGESAM_LOCAL_FILES_ROOT)"
+                raise Unanswerable(error.link, told) from None
+            raise
 
     def api(self, task: Mapping[str, Any]) -> Api | None:
         """The API of this task's Label Studio; None where its address or a token for it is not known."""
@@ -129,15 +152,23 @@ class ImageLoader:
             raise Unanswerable("image", self._too_large(str(file)))
         return data
 
-    def _on_web(self, url: str, credentials: Credentials | None, seen: Seen | None, timeout: float) -> Found:
-        answer = self._fetched(url, credentials, seen, time.monotonic() + timeout)
-        now = time.monotonic()
+    def _on_web(
+        self, url: str, credentials: Credentials | None, seen: Seen | None, timeout: float, trust: float
+    ) -> Found:
+        try:
+            answer = self._fetched(url, credentials, seen, time.monotonic() + timeout)
+        except Unavailable as error:
+            if seen is None:
+                raise
+            log.warning("What an image's server gave before counts, for it does not answer", why=str(error))
+            answer, trust = None, SILENCE
+        until = time.monotonic() + trust
         if answer is None:
             assert seen is not None, "only who sent a validator is told that nothing changed"
-            self._seen.put((url, credentials), replace(seen, confirmed=now))
+            self._seen.put((url, credentials), replace(seen, until=until))
             return Found(seen.content, None)
         fetched = found(answer.data)
-        self._seen.put((url, credentials), Seen(fetched.content, now, place_of(answer.url), answer.validators))
+        self._seen.put((url, credentials), Seen(fetched.content, until, place_of(answer.url), answer.validators))
         return fetched
 
     def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None, deadline: float) -> _Body | None:
@@ -206,9 +237,7 @@ class ImageLoader:
             if len(data) > self.max_bytes:
                 raise Unanswerable("image", self._too_large(shown(url)))
             if time.monotonic() > deadline:
-                raise Unanswerable(
-                    "image", f"{shown(url)} took longer than {self._timeout:g} s (EDGESAM_IMAGE_TIMEOUT)"
-                )
+                raise too_slow(url)
         return bytes(data)
 
     def _too_large(self, what: str) -> str:

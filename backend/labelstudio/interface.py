@@ -101,8 +101,8 @@ class Interface:
             known = ", ".join(sorted(data)) if isinstance(data, Mapping) and data else "nothing"
             raise Unanswerable(
                 "task",
-                f"<Image name={quoteattr(to_name)}> shows {asked}, but the task's data has no address there (it has "
-                f"{known}): give the task that field, or change the tag's value",
+                f"<Image name={quoteattr(to_name)}> shows {asked}, but the task's data has no address there, only "
+                f"{repr(found)[:80]} (its fields: {known}): give the task that field, or change the tag's value",
             )
         return found.strip()
 

@@ -21,6 +21,10 @@ CLICKS = 2.0
 UPLOADS = 600.0
 """The same for what was uploaded to Label Studio. It gives each upload a name of its own, never another content to one,
 and no ETag: to ask again would be to download again. The limit is for files that somebody exchanged on its disk."""
+SILENCE = 30.0
+"""The same where the server no longer answers: clicks go on, and only now and then one waits for it again."""
+PATIENCE = 2.0
+"""Seconds for which a server is asked whether a known image changed."""
 UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[^/?#]+")
 
 Key = TypeVar("Key", bound=Hashable)
@@ -41,20 +45,16 @@ def found(data: bytes) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a server gave. confirmed: when it last said so, by the monotonic clock.
+    """What a server gave. until: by the monotonic clock, when somebody has to be asked again.
 
     place: the last address of the chain of redirects, without its query, which may be signed anew each time.
     validators: the headers that ask that place whether it still gives the same.
     """
 
     content: str
-    confirmed: float
+    until: float
     place: str
     validators: Mapping[str, str]
-
-    def holds(self, now: float, trust: float) -> bool:
-        """Whether nobody has to be asked yet."""
-        return now - self.confirmed < trust
 
     def validators_for(self, url: str) -> Mapping[str, str]:
         return self.validators if place_of(url) == self.place else {}

@@ -180,6 +180,8 @@ def test_a_turned_box_becomes_the_box_around_its_corners():
 def test_the_view_turned_does_not_turn_the_prompt():
     [ask] = asked(point(10, 20, image_rotation=90))
     assert ask.image_rotation == 90
+    [ask] = asked(point(10, 20, image_rotation=None))
+    assert ask.image_rotation == 0
     assert prompt_of(ask, 200, 100) == Prompt(((20.0, 20.0),), (1,))
 
 
@@ -203,7 +205,7 @@ BROKEN = [
     ("item_index", point(1, 1, item_index=-1)),
     ("item_index", point(1, 1, item_index="1")),
     ("item_index", point(1, 1, item_index=True)),
-    ("image_rotation", point(1, 1, image_rotation=None)),
+    ("image_rotation", point(1, 1, image_rotation="turned")),
     ("id", point(1, 1, id=5)),
     ("keypointlabels", point(1, 1, label=5)),
     ("keypointlabels", {**point(1, 1), "value": {"x": 1, "y": 1, "keypointlabels": "Dog"}}),

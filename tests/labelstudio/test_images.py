@@ -157,6 +157,14 @@ def test_a_local_file_that_is_missing_is_named_where_nobody_else_can_have_it(web
         images.find("/data/local-files/?d=dog.jpg", TASK)
 
 
+def test_a_local_file_that_label_studio_refuses_is_named_too(web, tmp_path):
+    address = "/data/local-files/?d=dog.jpg"
+    web.answers[STUDIO + address] = httpx.Response(404)
+    images = loader(web, label_studio_url=STUDIO, local_files_root=tmp_path)
+    with pytest.raises(Unanswerable, match=r"answered 404: .*nor is it in .* \(EDGESAM_LOCAL_FILES_ROOT\)"):
+        images.find(address, TASK)
+
+
 def test_local_files_are_read_where_the_root_is_known(web, tmp_path):
     (tmp_path / "dog.jpg").write_bytes(b"read")
     web.answers[STUDIO + "/data/local-files/?d=cat.jpg"] = httpx.Response(200, content=b"asked")
@@ -191,7 +199,7 @@ def test_a_large_image_is_refused_before_it_is_read(web):
 
 def test_an_image_that_drips_is_given_up(web):
     web.answers["http://host/a"] = lambda _: httpx.Response(200, content=iter([b"a", b"b"]))
-    assert "took longer than 1e-09 s" in str(refused(web, "http://host/a", timeout=1e-9))
+    assert "took too long" in str(refused(web, "http://host/a", timeout=1e-9))
 
 
 def test_a_connection_that_was_closed_meanwhile_is_tried_again(web):
@@ -254,6 +262,8 @@ def test_a_key_that_was_not_sent_says_why(web):
 def test_loopback_in_a_container_is_explained(web, url):
     web.answers[url + UPLOAD] = httpx.ConnectError("refused")
     assert "inside a container this name means the container itself" in str(refused(web, label_studio_url=url))
+    web.answers[url + UPLOAD] = httpx.ReadTimeout("too late")
+    assert "container" not in str(refused(web, label_studio_url=url)), "it was reached"
 
 
 @pytest.mark.parametrize("address", ["http://[bad/a.jpg", "http:///a.jpg", "http://host:port/a.jpg", "http://a b/\x00"])

@@ -10,7 +10,8 @@ import pytest
 
 from backend.labelstudio import images as images_module
 from backend.labelstudio.connections import remember
-from backend.labelstudio.known import CLICKS, UPLOADS, Flights, Recent, trust_in
+from backend.labelstudio.known import CLICKS, PATIENCE, SILENCE, UPLOADS, Flights, Recent, trust_in
+from backend.labelstudio.unanswerable import Unanswerable
 from tests.labelstudio.standins import data_uri, loader, picture
 
 STUDIO = "http://studio:8080"
@@ -44,12 +45,17 @@ class Server:
 
     def __init__(self, content=DOG, **headers):
         self.content, self.headers, self.sent, self.to = content, headers, [], {}
+        self.fault = None
 
     def __call__(self, request):
         condition = {
             name: request.headers[name] for name in ("if-none-match", "if-modified-since") if name in request.headers
         }
         self.sent.append((str(request.url), condition))
+        if isinstance(self.fault, Exception):
+            raise self.fault
+        if self.fault:
+            return self.fault
         if (place := self.to.get(str(request.url))) is not None:
             return httpx.Response(302, headers={"location": place})
         if condition and set(condition.values()) <= set(self.headers.values()):
@@ -122,6 +128,57 @@ def test_only_the_place_that_gave_an_etag_is_told_of_it(clock):
     server.to = {FAR: "http://other/dog.jpg"}
     assert images.find(FAR, TASK).data == DOG
     assert server.conditions == [{}, {}, {}, {"if-none-match": '"1"'}, {}, {}]
+
+
+def dripping(clock):
+    yield b"a"
+    clock.now += PATIENCE + 1
+    yield b"b"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda _: httpx.ReadTimeout("The read operation timed out"),
+        lambda _: httpx.ConnectError("Connection refused"),
+        lambda _: httpx.Response(503),
+        lambda clock: httpx.Response(200, content=dripping(clock)),
+    ],
+    ids=["stalls", "is gone", "is ill", "drips"],
+)
+def test_what_a_server_gave_counts_while_it_is_silent(clock, fault):
+    server = Server()
+    images = loader(server)
+    images.find(FAR, TASK)
+    clock.now += CLICKS
+    server.fault = fault(clock)
+    assert images.find(FAR, TASK).content == digest(DOG)
+    asked = len(server.sent)
+    clock.now += SILENCE - 0.1
+    assert images.find(FAR, TASK).content == digest(DOG)
+    assert len(server.sent) == asked, "and does not wait for it at every click"
+    clock.now += 0.1
+    server.fault, server.content = None, CAT
+    assert images.find(FAR, TASK).data == CAT
+
+
+def test_a_server_that_refuses_is_not_silent(clock):
+    server = Server()
+    images = loader(server)
+    images.find(FAR, TASK)
+    clock.now += CLICKS
+    server.fault = httpx.Response(403)
+    with pytest.raises(Unanswerable, match="answered 403"):
+        images.find(FAR, TASK)
+
+
+def test_what_is_not_known_is_waited_for(clock):
+    server = Server()
+    images = loader(server)
+    images.find(FAR, TASK)
+    server.fault = httpx.ReadTimeout("The read operation timed out")
+    with pytest.raises(Unanswerable, match="took too long"):
+        images.find(FAR, TASK, anew=True)
 
 
 def test_another_token_is_asked_for_itself(tmp_path):
