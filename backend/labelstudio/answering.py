@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Semaphore
 from typing import Any
 
 import structlog
@@ -19,6 +18,7 @@ from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.interface import Interface, interface_of
 from backend.labelstudio.known import Found
 from backend.labelstudio.pixels import pixels_of
+from backend.labelstudio.places import Places
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor, preprocess
@@ -62,7 +62,8 @@ class Segmenter:
     objects) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
-    at_once: how many requests are worked on at once. Who waits for a picture's server gives its place to another.
+    at_once: how many requests are worked on at once. Who waits for a picture's server gives its place to another, and
+    who asks for many masks steps back between them.
     """
 
     engine: Callable[[], Engine]
@@ -72,7 +73,7 @@ class Segmenter:
     observe: Callable[[str, float], None] = _unobserved
     opened: Callable[[Mapping[str, Any], str], None] = _nobody
     version_for: Callable[[Engine, str | None], Engine] = _base
-    at_once: Semaphore = field(default_factory=partial(Semaphore, 8))
+    at_once: Places = field(default_factory=partial(Places, 8))
 
 
 def answer(
@@ -100,7 +101,7 @@ def answer(
     interface = interface_of(label_config)
     predictions: list[dict[str, Any] | list[Any]] = []
     for task in tasks:
-        with segmenter.at_once, structlog.contextvars.bound_contextvars(task=task.get("id"), project=project):
+        with segmenter.at_once.taken(), structlog.contextvars.bound_contextvars(task=task.get("id"), project=project):
             predictions.append(_prediction(segmenter, task, interface, context))
     return predictions
 
@@ -109,7 +110,7 @@ def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) ->
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
     engine = _engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
-        with segmenter.at_once:
+        with segmenter.at_once.taken():
             embedding_of(segmenter, engine, address, task, urgent=False)
 
 
@@ -136,7 +137,9 @@ def _prediction(
         closer = _closer(segmenter, engine, address, task, image)
         prompts = [prompt_of(asks[index], embedding.frame.width, embedding.frame.height) for index in indices]
         masks = predictor.masks_of(engine, embedding, prompts, segmenter.smallest_share, closer)
-        for _ in indices:
+        for number, _ in enumerate(indices):
+            if number:
+                segmenter.at_once.step_back()
             with _phase(segmenter, "decode"):
                 place, mask = next(masks)
             with _phase(segmenter, "answer"):
@@ -184,12 +187,8 @@ def _found(
     segmenter: Segmenter, address: str, task: Mapping[str, Any], anew: bool = False, patience: float | None = None
 ) -> Found:
     """Without a place while it waits: servers that do not answer would soon hold all of them."""
-    segmenter.at_once.release()
-    try:
-        with _phase(segmenter, "image"):
-            return segmenter.images.find(address, task, anew, patience)
-    finally:
-        segmenter.at_once.acquire()
+    with segmenter.at_once.left(), _phase(segmenter, "image"):
+        return segmenter.images.find(address, task, anew, patience)
 
 
 def _key(image: Found, engine: Engine, window: Window | None) -> str:

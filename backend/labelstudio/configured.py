@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Semaphore
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from backend.accepted.versions import Version
 from backend.labelstudio.answering import Segmenter, prepare
 from backend.labelstudio.images import ImageLoader
+from backend.labelstudio.places import Places
 from backend.labelstudio.prefetch import Prefetch, following
 from backend.labelstudio.project_versions import ProjectVersions
 from backend.segmentation import predictor
@@ -142,7 +142,7 @@ def segmenter_of(
         embeddings,
         settings.edgesam_smallest_part,
         version_for=version_for,
-        at_once=Semaphore(settings.threads),
+        at_once=Places(settings.threads),
     )
     if observe:
         segmenter = replace(segmenter, observe=observe)

@@ -77,7 +77,7 @@ def _of_task(
     for (to_name, item_index), masks in found.items():
         try:
             address = interface.address_of(to_name, item_index, task)
-            with segmenter.at_once:
+            with segmenter.at_once.taken():
                 image, embedding = embedding_of(segmenter, engine, address, task, urgent=False)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))

@@ -165,10 +165,9 @@ def _learn(run: _Run, embeddings: Tensor, truth: Tensor) -> float:
     number = len(truth)
     owner = torch.arange(number, device=truth.device)
     objects = Objects(truth.to(torch.uint8) * COVERED, owner, torch.full_like(owner, 1 / number, dtype=torch.float32))
-    together = learned_rounds(1, run.generator).expand(
-        number
-    )  # each call of the decoder costs, for however few objects
-    return prompt_rounds(run.decode, embeddings, objects, together, BOX_SHARE, run.generator)["loss"]
+    # Together, all boxed or all clicked: each call of the decoder costs, for however few objects.
+    learned, boxed = learned_rounds(1, run.generator).expand(number), float(run.random.random() < BOX_SHARE)
+    return prompt_rounds(run.decode, embeddings, objects, learned, boxed, run.generator)["loss"]
 
 
 def _stay(run: _Run, embeddings: Tensor, truth: Tensor) -> None:

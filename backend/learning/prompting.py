@@ -1,12 +1,12 @@
 """The loop of prompts: simulated annotators ask, the decoder answers, the loss says how wrong it was.
 
 Objects start with a box or with a click; then clicks into the error, each with the decoder's last logits beside it,
-as `backend.segmentation.predictor` replays them (which also shows a box's first answer again before any click).
+as `backend.segmentation.predictor` replays them. A box is asked again before any click, its first answer beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,30 +97,45 @@ def prompt_rounds(
     """
     number, device = len(objects.coverage), places.device
     asked = _Asked(objects, first_prompts(objects.truth, box_share, generator), _no_masks(number, device), learned)
-    losses: list[Tensor] = []
-    figures: dict[str, float] = {}
+    learned_from: list[_Learned] = []
+    for boxed in (True, False):  # apart: they are asked in prompts of other shapes
+        rows = (asked.prompts.boxed == boxed).nonzero()[:, 0]
+        learned_from += _rounds(decode, places, asked.of(rows), generator)
+    figures = {"loss": torch.cat([one.loss for one in learned_from]).mean().item()}
+    if first := [one.ious for one in learned_from if one.turn == 0]:
+        figures["first_iou"] = torch.cat(first).mean().item()
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """Objects that were learned from in one round: the loss and the IoU of each."""
+
+    turn: int
+    loss: Tensor
+    ious: Tensor
+
+
+def _rounds(decode: Decode, places: Tensor, asked: _Asked, generator: Generator) -> Iterator[_Learned]:
+    """As prompt_rounds, for objects that all began alike, if any."""
     for turn in range(len(LEARNED_SHARES)):
         now = (asked.learned == turn).nonzero()[:, 0]
         if len(now):
-            loss, ious = _learn(decode, places, asked.of(now), first=turn == 0)
-            losses.append(loss)
-            if turn == 0:
-                figures["first_iou"] = ious.mean().item()
+            yield _learn(decode, places, asked.of(now), turn)
         later = (asked.learned > turn).nonzero()[:, 0]
         if not len(later):
             break
-        asked = _ask_on(decode, places.detach(), asked.of(later), generator, first=turn == 0)
-    return figures | {"loss": torch.cat(losses).mean().item()}
+        asked = _ask_on(decode, places.detach(), asked.of(later), generator, turn)
 
 
-def _learn(decode: Decode, places: Tensor, asked: _Asked, first: bool) -> tuple[Tensor, Tensor]:
-    """Adds the gradients of one round; the loss of each object, and the IoU of its mask."""
-    objects, truth = asked.objects, asked.objects.truth
+def _learn(decode: Decode, places: Tensor, asked: _Asked, turn: int) -> _Learned:
+    """Adds the gradients of one round."""
+    objects, truth, first = asked.objects, asked.objects.truth, turn == 0
     logits = answered(decode, places.index_select(0, objects.owner), asked.prompts, None if first else asked.before)
     loss = _round_loss(logits, objects.coverage.float() / COVERED, truth.float(), asked.prompts.boxed, first)
     backward((loss * objects.weight).sum())
     masks = logits.detach()[:, SINGLE_MASK] > 0
-    return loss.detach(), (truth & masks).sum((1, 2)) / (truth | masks).sum((1, 2))
+    return _Learned(turn, loss.detach(), (truth & masks).sum((1, 2)) / (truth | masks).sum((1, 2)))
 
 
 def _round_loss(logits: Tensor, soft: Tensor, hard: Tensor, boxed: Tensor, first: bool) -> Tensor:
@@ -136,13 +151,15 @@ def _round_loss(logits: Tensor, soft: Tensor, hard: Tensor, boxed: Tensor, first
 
 
 @torch.no_grad()
-def _ask_on(decode: Decode, places: Tensor, asked: _Asked, generator: Generator, first: bool) -> _Asked:
-    """The same objects after an answer and the click that corrects it."""
-    objects = asked.objects
+def _ask_on(decode: Decode, places: Tensor, asked: _Asked, generator: Generator, turn: int) -> _Asked:
+    """The same objects, all boxed or all clicked, after an answer and the click that corrects it. The first answer to a
+    box is shown again before any click."""
+    objects, first = asked.objects, turn == 0
     logits = answered(decode, places.index_select(0, objects.owner), asked.prompts, None if first else asked.before)
-    before = logits[:, SINGLE]
-    prompts = corrected(asked.prompts, objects.truth, before[:, 0] > 0, generator)
-    return replace(asked, prompts=prompts, before=before)
+    asked = replace(asked, before=logits[:, SINGLE])
+    if first and asked.prompts.boxed[0]:
+        return asked
+    return replace(asked, prompts=corrected(asked.prompts, objects.truth, asked.before[:, 0] > 0, generator))
 
 
 def answered(decode: Decode, places: Tensor, prompts: Prompts, before: Tensor | None) -> Tensor:

@@ -11,7 +11,9 @@ import structlog
 
 from backend.labelstudio import rle
 from backend.labelstudio.answering import PATIENCE, Unanswerable, answer
+from backend.labelstudio.places import Places
 from backend.segmentation.embeddings import EmbeddingCache
+from demo.services import patiently
 from tests.labelstudio.standins import DiscEngine, NothingEngine, data_uri, loader, picture, segmenter_of
 
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -243,7 +245,7 @@ def test_who_waits_for_a_pictures_server_holds_up_nobody():
         assert go_on.wait(30)
         return httpx.Response(200, content=picture(80, 60))
 
-    segmenter = segmenter_of(images=loader(stalls), at_once=threading.Semaphore(1))
+    segmenter = segmenter_of(images=loader(stalls), at_once=Places(1))
     with ThreadPoolExecutor(2) as pool:
         slow = [
             pool.submit(answer, segmenter, [{"data": {"image": f"http://elsewhere/{n}.jpg"}}], CONFIG, context())
@@ -255,8 +257,32 @@ def test_who_waits_for_a_pictures_server_holds_up_nobody():
         assert not any(one.done() for one in slow)
         go_on.set()
         assert all(one.result()[0]["result"] for one in slow)
-    assert segmenter.at_once.acquire(blocking=False)
-    assert not segmenter.at_once.acquire(blocking=False)
+    assert segmenter.at_once.free == 1
+
+
+def test_who_asks_for_many_masks_lets_others_go_between_them():
+    segmenter = segmenter_of(at_once=Places(1))
+    answers, begun, click_is_here = [], threading.Event(), threading.Event()
+    decode = segmenter.engine().decode
+
+    def slow(*asked):
+        begun.set()
+        assert click_is_here.wait(30)
+        return decode(*asked)
+
+    segmenter.engine().decode = slow
+    objects = [click(x, 50, str(x)) for x in range(10, 90, 10)]  # each of a label of its own
+    with ThreadPoolExecutor(2) as pool:
+        many = pool.submit(answer, segmenter, [task()], CONFIG, context(*objects))
+        many.add_done_callback(lambda _: answers.append("many"))
+        assert begun.wait(30)
+        one = pool.submit(answer, segmenter, [task()], CONFIG, context())
+        one.add_done_callback(lambda _: answers.append("one"))
+        patiently(lambda: segmenter.at_once.waiting == 1, "the click in line", 30)
+        click_is_here.set()
+        assert one.result()[0]["result"]
+        assert many.result()[0]["result"]
+    assert answers == ["one", "many"]
 
 
 def test_a_broken_picture_names_its_address():

@@ -73,12 +73,17 @@ def test_each_object_is_learned_from_once_and_its_embedding_moves_by_its_weight(
     torch.testing.assert_close(places.grad, expected_gradient(objects(24, 0.25)))
 
 
-def test_rounds_come_as_often_as_they_should_and_ask_with_one_click_more_and_the_mask_before() -> None:
-    decoder, _, _ = rounds(200)
+@pytest.mark.parametrize(
+    ("box_share", "tokens"), [(1.0, [2, 2, 3]), (0.0, [2, 3, 4])], ids=["a box, again, and a click", "three clicks"]
+)
+def test_rounds_come_as_often_as_they_should_and_ask_on_with_the_mask_before(
+    box_share: float, tokens: list[int]
+) -> None:
+    decoder, _, _ = rounds(200, box_share=box_share)
     learning = [(labels.shape, low_res, has) for learned, _, labels, low_res, has in decoder.asked if learned]
     shares = [shape[0] / 200 for shape, _, _ in learning]
     assert shares == pytest.approx(LEARNED_SHARES, abs=0.1)
-    assert [shape[1] for shape, _, _ in learning] == [2, 3, 4]
+    assert [shape[1] for shape, _, _ in learning] == tokens
     assert [has for _, _, has in learning] == [0.0, 1.0, 1.0]
     assert not learning[0][1].any()
     for _, low_res, _ in learning[1:]:
