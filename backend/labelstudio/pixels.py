@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.preprocess import SIDE, Frame
-from backend.segmentation.windows import PARTS, Window
+from backend.segmentation.windows import Window
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -79,7 +79,8 @@ def _reduced(image: JpegImageFile) -> tuple[NDArray[np.uint8], Frame]:
 
 def _part(image: Image.Image, window: Window) -> NDArray[np.uint8]:
     """A window of the picture in its size on the canvas."""
-    by = _decoded_smaller(image, CLOSE_ENOUGH * PARTS) if isinstance(image, JpegImageFile) else 1
+    parts = max(image.size) / max(window.frame.width, window.frame.height)
+    by = _decoded_smaller(image, math.ceil(CLOSE_ENOUGH * parts)) if isinstance(image, JpegImageFile) else 1
     shown = ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
     if shown.mode != "RGB" or shown.has_transparency_data:  # else it would be a needless copy
         shown = _rgb(shown)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from backend.segmentation.predictor import decode, encode, masks_of, rounds_of
+from backend.segmentation.predictor import decode, encode, masks_of
 from backend.segmentation.preprocess import LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import Prompt
 from backend.segmentation.windows import Window
@@ -109,31 +109,6 @@ def test_a_box_is_answered_once_more_with_its_own_mask(engine: DrawingEngine) ->
     ]
 
 
-@pytest.mark.parametrize(
-    ("prompt", "rounds"),
-    [
-        (Prompt(((1.0, 1.0),), (1,)), [1]),
-        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1)), [2]),
-        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 0)), [2]),
-        (Prompt(box=(0.0, 0.0, 1.0, 1.0)), [0, 0]),
-        (Prompt(((1.0, 1.0), (2.0, 2.0)), (0, 1), (0.0, 0.0, 3.0, 3.0)), [0, 0, 1, 2]),
-    ],
-)
-def test_a_replay_begins_where_there_is_something_to_find(prompt: Prompt, rounds: list[int]) -> None:
-    assert rounds_of(prompt, twice=True) == rounds
-
-
-def test_who_does_not_better_boxes_answers_them_once() -> None:
-    assert rounds_of(Prompt(((1.0, 1.0),), (1,), (0.0, 0.0, 3.0, 3.0)), twice=False) == [0, 1]
-
-
-def test_of_many_clicks_the_last_are_replayed() -> None:
-    many = tuple((float(n), 1.0) for n in range(100))
-    assert rounds_of(Prompt(many, (1,) * 100), twice=True) == list(range(77, 101))
-    assert rounds_of(Prompt(many, (1,) * 100, (0.0, 0.0, 100.0, 3.0)), twice=True) == list(range(77, 101))
-    assert rounds_of(Prompt(many[:24], (1,) * 24), twice=True) == list(range(1, 25))
-
-
 def test_many_objects_share_batches_and_keep_their_order(engine: DrawingEngine) -> None:
     prompts = [
         Prompt(box=(10.0, 10.0, 50.0, 50.0)),
@@ -178,14 +153,50 @@ class ClosedWindows:
         return encode(self.engine, np.ones((8, 8, 3), np.uint8), window.frame)
 
 
-def test_a_small_box_is_answered_from_its_window_alone(engine: DrawingEngine) -> None:
-    closer, box = ClosedWindows(engine), (401.0, 151.0, 431.0, 171.0)
+def extent(mask) -> tuple[int, int, int, int]:
+    ys, xs = np.nonzero(mask.pixels)
+    return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
+
+
+def test_a_tiny_box_is_answered_from_its_window_alone(engine: DrawingEngine) -> None:
+    closer, box = ClosedWindows(engine), (401.0, 151.0, 426.0, 171.0)
     (mask,) = decode(engine, embedded(engine), [Prompt(box=box)], closer=closer)
     assert closer.opened == [Window(256, 0, 512, 256)]
     for coordinates, _, _ in engine.asked:
-        np.testing.assert_allclose(coordinates[0], [(580, 604), (700, 684)])
-    ys, xs = np.nonzero(mask.pixels)
-    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (401, 151, 430, 170)
+        np.testing.assert_allclose(coordinates[0], [(580, 604), (680, 684)])
+    assert extent(mask) == (401, 151, 425, 170)
+
+
+@pytest.mark.parametrize(
+    ("box", "window"),
+    [
+        ((301.0, 51.0, 391.0, 131.0), Window(256, 0, 512, 256)),
+        ((141.0, 31.0, 321.0, 191.0), Window(0, 0, 384, 256)),
+        ((261.0, 31.0, 491.0, 191.0), Window(128, 0, 512, 256)),
+    ],
+)
+def test_a_box_is_seen_twice_and_both_looks_count(
+    engine: DrawingEngine, box: tuple[float, float, float, float], window: Window
+) -> None:
+    closer = ClosedWindows(engine)
+    (mask,) = decode(engine, embedded(engine), [Prompt(box=box)], closer=closer)
+    assert closer.opened == [window]
+    assert len(engine.asked) == 4
+    assert extent(mask) == pytest.approx((box[0], box[1], box[2] - 1, box[3] - 1), abs=1)
+
+
+@pytest.mark.parametrize(("whole", "near", "seen"), [(-8.0, 7.0, False), (-7.0, 8.0, True), (8.0, -7.0, True)])
+def test_of_two_looks_the_surer_one_decides(whole: float, near: float, seen: bool) -> None:
+    class Flat(DrawingEngine):
+        def decode(self, embedding, _coordinates, labels, _low_res):
+            value = whole if embedding.frame == Frame(512, 256) else near
+            return np.full((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), value, np.float32)
+
+    engine = Flat()
+    box = Prompt(box=(301.0, 51.0, 391.0, 131.0))
+    (mask,) = decode(engine, embedded(engine), [box], closer=ClosedWindows(engine))
+    assert mask.pixels[100, 340] == seen
+    assert not mask.pixels[100, :256].any(), "beyond the window nothing is meant"
 
 
 def test_what_clicks_mean_is_looked_at_again_where_it_is_small() -> None:
@@ -209,7 +220,7 @@ def test_a_first_click_and_what_is_sure_are_not_looked_at_again(hazy: int, click
     assert mask.pixels.any()
 
 
-@pytest.mark.parametrize("prompt", [Prompt(box=(10.0, 10.0, 80.0, 50.0)), Prompt(((300.0, 80.0), (9.0, 9.0)), (1, 1))])
+@pytest.mark.parametrize("prompt", [Prompt(box=(10.0, 10.0, 270.0, 50.0)), Prompt(((300.0, 80.0), (9.0, 9.0)), (1, 1))])
 def test_what_is_large_is_not_looked_at_again(engine: DrawingEngine, prompt: Prompt) -> None:
     closer = ClosedWindows(engine)
     (mask,) = decode(engine, embedded(engine), [prompt], closer=closer)
@@ -233,7 +244,7 @@ def test_a_closer_look_that_is_less_sure_does_not_count_for_clicks() -> None:
             return (engine if embedding.frame == Frame(512, 256) else closely).decode(embedding, *prompt)
 
     click = Prompt(((300.0, 80.0), (302.0, 80.0)), (1, 1))
-    box = Prompt(box=(301.0, 151.0, 331.0, 171.0))
+    box = Prompt(box=(301.0, 151.0, 321.0, 171.0))
     (whole,) = decode(engine, embedded(engine), [click])
     by_click, by_box = decode(Both(), embedded(engine), [click, box], closer=ClosedWindows(engine))
     assert len(closely.asked) == 4
@@ -248,4 +259,4 @@ def test_the_whole_picture_says_who_answers_on_its_windows(engine: DrawingEngine
             return engine
 
     decode(Two(), embedded(engine), [Prompt(box=(301.0, 151.0, 331.0, 171.0))], closer=ClosedWindows(engine))
-    assert len(engine.asked) == 2
+    assert len(engine.asked) == 4

@@ -1,27 +1,39 @@
-"""Which part of a picture shows a small object well."""
+"""Which part of a picture shows an object well."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backend.segmentation.preprocess import Frame
+from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import Prompt
-from backend.segmentation.windows import SMALL, Window, window_for
+from backend.segmentation.windows import LOOKS, Window, on_window, window_for
 
 
-@given(st.integers(8, 9000), st.integers(8, 9000), st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 0.99))
-def test_a_small_object_lies_well_inside_a_window_of_half_the_side(
-    width: int, height: int, across: float, down: float, share: float
+@given(
+    st.integers(8, 9000),
+    st.integers(8, 9000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0.1, 0.99),
+    st.sampled_from(LOOKS),
+)
+def test_an_object_lies_in_its_window(
+    width: int, height: int, across: float, down: float, share: float, look: tuple[float, float]
 ) -> None:
-    longest = max(width, height)
-    side = min(share * SMALL * longest, width, height)
+    longest, (limit, length) = max(width, height), look
+    least = max((smaller for smaller, _ in LOOKS if smaller < limit), default=0.0)
+    side = min((least + share * (limit - least)) * longest, width, height)
+    assume(side >= least * longest)  # else a smaller window shows it
     left, top = across * (width - side), down * (height - side)
     window = window_for((left, top, left + side, top + side), Prompt(box=(0, 0, 1, 1)), Frame(width, height))
     assert window is not None
     assert 0 <= window.left < window.right <= width
     assert 0 <= window.top < window.bottom <= height
-    assert (window.frame.width, window.frame.height) == (min(width, longest // 2), min(height, longest // 2))
-    margin = 0.06 * longest - 2  # what is left of a half when an object of a tenth is an eighth beside the middle
+    frame = window.frame
+    assert (frame.width, frame.height) == (min(width, int(length * longest)), min(height, int(length * longest)))
+    # An object of the limit that lies an eighth beside the middle touches the border: steps may be a tenth longer.
+    margin = (length - limit * share) / 2 * longest - 1.1 * longest / 8 - 2
     assert left - window.left >= min(margin, left)
     assert top - window.top >= min(margin, top)
     assert window.right - left - side >= min(margin, width - left - side) - 1e-6
@@ -47,11 +59,26 @@ def test_an_odd_pixel_makes_no_window_of_its_own(width: int, height: int, number
     assert max(window.bottom for window in windows) == height
 
 
-def test_what_the_whole_picture_shows_well_has_none() -> None:
-    asked = Prompt(box=(0, 0, 1, 1))
-    assert window_for((100, 100, 199, 150), asked, Frame(1000, 600)) is not None
-    assert window_for((100, 100, 200, 150), asked, Frame(1000, 600)) is None
-    assert window_for((100, 100, 150, 200), asked, Frame(1000, 600)) is None
+def test_what_is_larger_has_a_larger_window_and_what_is_large_has_none() -> None:
+    asked, picture = Prompt(box=(0, 0, 1, 1)), Frame(1000, 600)
+    assert window_for((100, 100, 349, 150), asked, picture) == Window(0, 0, 500, 500)
+    assert window_for((100, 100, 350, 150), asked, picture) == Window(0, 0, 750, 600)
+    assert window_for((100, 100, 150, 350), asked, picture) == Window(0, 0, 750, 600)
+    assert window_for((100, 100, 599, 150), asked, picture) == Window(0, 0, 750, 600)
+    assert window_for((100, 100, 600, 150), asked, picture) is None
+
+
+@pytest.mark.parametrize("size", [(640, 480), (999, 1500), (4000, 3000)])
+def test_the_pictures_logits_lie_on_a_window_where_their_pixels_lie(size: tuple[int, int]) -> None:
+    picture, window = Frame(*size), Window(size[0] // 4, 0, size[0] // 4 + max(size) // 2, min(max(size) // 2, size[1]))
+    across = np.arange(LOW_RES_SIDE, dtype=np.float32)
+    ramps = np.stack(np.meshgrid(across, 3 * across))  # so each cell's value says where it lies
+    moved = [on_window(ramp, picture, window) for ramp in ramps]
+    for column, row in [(10, 10), (70, 100), (200, 50)]:
+        middle = np.array([column + 0.5, row + 0.5]) * CELL * window.frame.width / window.frame.scaled[0]
+        x, y = picture.to_canvas((middle[0] + window.left, middle[1] + window.top))
+        assert moved[0][row, column] == pytest.approx(x / CELL - 0.5, abs=0.05)
+        assert moved[1][row, column] == pytest.approx(3 * (y / CELL - 0.5), abs=0.15)
 
 
 def test_a_click_outside_speaks_against_it() -> None:
