@@ -48,7 +48,7 @@ def evaluate_command(
     clicks: Annotated[int, typer.Option(min=3, max=20, help="Most clicks; above 3 they are counted.")] = 3,
     rule: Annotated[Rule, typer.Option(help="Which mask answers one click.")] = Rule.SINGLE,
     replay: Annotated[bool, typer.Option(help="Replay clicks with the mask before.")] = True,
-    windows: Annotated[bool, typer.Option(help="Look at small objects in a window of the picture.")] = True,
+    windows: Annotated[bool, typer.Option(help="Look at objects in a window of the picture too.")] = True,
     skip: Annotated[int, typer.Option(min=0, help="Leave out so many first images of each source.")] = 0,
 ) -> None:
     """Measure masks: mIoU of a box and of 1, 2, 3 clicks of a simulated annotator, by source and on average.

@@ -48,7 +48,7 @@ class Door(Protocol):
 class ModelDoor:
     """Our own predictor, as it answers in the product: with the replay of clicks, nothing cut away.
 
-    windows: whether small objects are looked at closely.
+    windows: whether objects are looked at closely too.
     """
 
     def __init__(self, engine: Engine, windows: bool = True) -> None:
