@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from backend.segmentation.weights import WeightsFile, find_weights
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 PHOTOS = Path(__file__).parent / "photos"
 

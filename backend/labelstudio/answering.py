@@ -31,7 +31,7 @@ __all__ = ["Segmenter", "Unanswerable", "answer"]
 FIRST_PICTURES = 4
 """As many pictures of a task are prepared at most."""
 
-PATIENCE = 2.0
+PATIENCE = 0.5
 """Seconds for which a closer look waits for the bytes of a picture whose masks are there already."""
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class Segmenter:
     images, embeddings: where bytes come from, and where embeddings are kept.
     smallest_share: parts of a mask below this share of its area are left out (`predictor.masks_of`).
     observe: told how many seconds a phase took: "image" (its bytes), where the embedding was not known "wait" (for
-    the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks, with the closer look at small
+    the encoder) and "encode" (decoding the picture and the encoder), "decode" (the masks, with the closer look at
     objects) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
@@ -213,7 +213,7 @@ def _closer(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[st
                 gone = image.content != before.content
             return None if gone else _embedding(segmenter, engine, address, image, True, window)
         except Unanswerable as error:
-            log.warning("Small objects were not looked at closely", why=str(error))
+            log.warning("Objects were not looked at closely", why=str(error))
             gone = True
             return None
 

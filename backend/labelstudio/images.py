@@ -35,6 +35,12 @@ REDIRECTS = 5
 ATTEMPTS = 2
 """A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
 
+KEPT = 8 << 20
+"""Bytes of files that came last: windows of their pictures need them soon, often with the next click."""
+
+_Asked = tuple[str, Credentials | None]
+"""An address, and for whom: what one token got is not another's."""
+
 log = structlog.get_logger()
 
 
@@ -79,13 +85,16 @@ class ImageLoader:
         self._client = httpx.Client(timeout=timeout, transport=transport, cookies=no_cookies)
         self._tokens = Tokens(self._client)
         self._files: Recent[Path, tuple[tuple[int, int], str]] = Recent()
-        self._seen: Recent[tuple[str, Credentials | None], Seen] = Recent()
-        self._flights: Flights[tuple[str, Credentials | None, bool, float], Found] = Flights()
+        self._seen: Recent[_Asked, Seen] = Recent()
+        self._data: Recent[str, bytes] = Recent(KEPT, len)
+        self._slow: Recent[_Asked, float] = Recent()
+        self._flights: Flights[tuple[_Asked, bool, float], Found] = Flights()
 
     def find(self, address: str, task: Mapping[str, Any], anew: bool = False, patience: float | None = None) -> Found:
         """What lies behind an address of the task's data: its hash alone where that is known and has not changed.
 
-        anew: the bytes are needed. patience: seconds, where the timeout is too long.
+        anew: the bytes are needed. patience: seconds, where the timeout is too long; a server for which they did not
+        suffice is not asked with so little again for a while.
 
         A file counts as unchanged by its time and size; a server is asked by ETag or time,
         but for some seconds after it last answered (`known.trust_in`), and only what the same token got counts.
@@ -101,16 +110,22 @@ class ImageLoader:
         if self._root and label_studio is None and addresses.names_local_file(address):
             raise Unanswerable("image", f"{shown(address)}: {self._root} (EDGESAM_LOCAL_FILES_ROOT) has no such file")
         url = addresses.web_address(address, task, label_studio)
-        seen = None if anew else self._seen.get((url, credentials))
+        asked = url, credentials
+        seen = self._seen.get(asked)
         if seen and time.monotonic() < seen.until:
-            return Found(seen.content, None)
-        timeout = min(self._timeout, patience or (PATIENCE if seen else self._timeout))
+            data = self._data.get(seen.content) if anew else None
+            if data or not anew:
+                return Found(seen.content, data)
+        if patience and time.monotonic() < (self._slow.get(asked) or 0.0):
+            raise Unavailable(f"{shown(url)} took too long a moment ago")
+        before = None if anew else seen
+        timeout = min(self._timeout, patience or (PATIENCE if before else self._timeout))
         trust = trust_in(url, label_studio)
         try:
-            return self._flights.shared(
-                (url, credentials, anew, timeout), lambda: self._on_web(url, credentials, seen, timeout, trust)
-            )
+            return self._flights.shared((asked, anew, timeout), lambda: self._on_web(asked, before, timeout, trust))
         except Unanswerable as error:
+            if patience and isinstance(error, Unavailable):
+                self._slow.put(asked, time.monotonic() + SILENCE)
             if self._root and addresses.names_local_file(address):
                 told = f"{error}; nor is it in {self._root} (EDGESAM_LOCAL_FILES_ROOT)"
                 raise Unanswerable(error.link, told) from None
@@ -152,11 +167,9 @@ class ImageLoader:
             raise Unanswerable("image", self._too_large(str(file)))
         return data
 
-    def _on_web(
-        self, url: str, credentials: Credentials | None, seen: Seen | None, timeout: float, trust: float
-    ) -> Found:
+    def _on_web(self, asked: _Asked, seen: Seen | None, timeout: float, trust: float) -> Found:
         try:
-            answer = self._fetched(url, credentials, seen, time.monotonic() + timeout)
+            answer = self._fetched(*asked, seen, time.monotonic() + timeout)
         except Unavailable as error:
             if seen is None:
                 raise
@@ -165,10 +178,11 @@ class ImageLoader:
         until = time.monotonic() + trust
         if answer is None:
             assert seen is not None, "only who sent a validator is told that nothing changed"
-            self._seen.put((url, credentials), replace(seen, until=until))
+            self._seen.put(asked, replace(seen, until=until))
             return Found(seen.content, None)
         fetched = found(answer.data)
-        self._seen.put((url, credentials), Seen(fetched.content, until, place_of(answer.url), answer.validators))
+        self._seen.put(asked, Seen(fetched.content, until, place_of(answer.url), answer.validators))
+        self._data.put(fetched.content, answer.data)
         return fetched
 
     def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None, deadline: float) -> _Body | None:

@@ -80,10 +80,13 @@ def validators_in(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class Recent(Generic[Key, Value]):
-    """A dictionary of the entries used last. Safe from many threads."""
+    """A dictionary of the entries used last. Safe from many threads.
 
-    def __init__(self, limit: int = MANY) -> None:
-        self._limit = limit
+    size_of: what counts against the limit of each value; one that is too large by itself is not kept.
+    """
+
+    def __init__(self, limit: int = MANY, size_of: Callable[[Value], int] = lambda _: 1) -> None:
+        self._limit, self._size_of, self._size = limit, size_of, 0
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
@@ -95,10 +98,15 @@ class Recent(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         with self._lock:
+            if key in self._kept:
+                self._size -= self._size_of(self._kept.pop(key))
+            if self._size_of(value) > self._limit:
+                return
             self._kept[key] = value
-            self._kept.move_to_end(key)
-            if len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+            self._size += self._size_of(value)
+            while self._size > self._limit:
+                _, oldest = self._kept.popitem(last=False)
+                self._size -= self._size_of(oldest)
 
 
 class Flights(Generic[Key, Value]):

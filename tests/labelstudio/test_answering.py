@@ -149,6 +149,7 @@ def test_specks_are_left_out_when_asked():
 PHASES = ("image", "wait", "encode", "decode", "answer", "image", "decode", "answer")
 
 
+@pytest.mark.usefixtures("no_bytes_kept")
 def test_a_server_that_is_gone_is_asked_for_one_window_only_and_not_for_long():
     asked = []
 
@@ -164,6 +165,8 @@ def test_a_server_that_is_gone_is_asked_for_one_window_only_and_not_for_long():
     assert len(prediction["result"]) == 2
     assert len(asked) == 2
     assert asked[1].extensions["timeout"]["read"] <= PATIENCE < asked[0].extensions["timeout"]["read"]
+    answer(segmenter, tasks, CONFIG, twice)
+    assert len(asked) == 2, "nor soon again"
 
 
 def test_windows_of_a_picture_that_was_fetched_just_now_need_no_server():
@@ -176,7 +179,9 @@ def test_windows_of_a_picture_that_was_fetched_just_now_need_no_server():
     engine = SpotEngine()
     twice = context(click(20, 20), click(20, 21), click(80, 80, "Cat"), click(80, 81, "Cat"))
     tasks = [{"data": {"image": "http://elsewhere/a.jpg"}}]
-    answer(segmenter_of(engine, images=loader(once)), tasks, CONFIG, twice)
+    segmenter = segmenter_of(engine, images=loader(once))
+    answer(segmenter, tasks, CONFIG, context(click(20, 20)))
+    answer(segmenter, tasks, CONFIG, twice)
     assert (len(asked), engine.encoded) == (1, 3)
 
 
@@ -220,6 +225,7 @@ def test_what_cannot_be_answered_says_which_link_is_broken(config, given, data, 
     assert str(caught.value)
 
 
+@pytest.mark.usefixtures("no_bytes_kept")
 def test_a_known_address_is_fetched_again_only_where_its_embedding_is_gone():
     fetched = []
 
@@ -337,6 +343,7 @@ def test_a_small_object_is_looked_at_closely_and_its_window_is_kept():
 
 
 @pytest.mark.parametrize("later", [httpx.Response(500), httpx.Response(200, content=picture(1024, 768, (1, 2, 3)))])
+@pytest.mark.usefixtures("no_bytes_kept")
 def test_a_picture_that_is_gone_or_another_is_answered_without_a_closer_look(later):
     """Between a click's first look and its second."""
     answers = iter([httpx.Response(200, content=picture(1024, 768))])

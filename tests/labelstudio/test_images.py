@@ -55,6 +55,7 @@ def test_an_upload_is_asked_of_label_studio_with_the_key(web):
     assert web.sent == [(STUDIO + UPLOAD, f"Token {LEGACY}")]
 
 
+@pytest.mark.usefixtures("no_bytes_kept")
 def test_a_personal_access_token_is_swapped_first_and_once(web):
     web.answers[STUDIO + "/api/token/refresh/"] = lambda _: httpx.Response(200, json={"access": jwt(iat=0, exp=300)})
     images = loader(web, label_studio_url=STUDIO, api_key=PERSONAL)

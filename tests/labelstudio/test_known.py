@@ -80,7 +80,7 @@ def test_clicks_in_quick_succession_ask_once(clock):
     again = images.find(FAR, TASK)
     assert (again.content, again.data) == (digest(DOG), None)
     assert images.find(FAR, TASK, anew=True).data == DOG
-    assert len(server.sent) == 2
+    assert len(server.sent) == 1, "its bytes are here still"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,7 @@ def test_a_server_that_refuses_is_not_silent(clock):
         images.find(FAR, TASK)
 
 
+@pytest.mark.usefixtures("no_bytes_kept")
 def test_what_is_not_known_is_waited_for(clock):
     server = Server()
     images = loader(server)
@@ -285,3 +286,46 @@ def test_only_the_entries_used_last_are_remembered():
     recent.get("a")
     recent.put("c", "c")
     assert [recent.get(key) for key in "abc"] == ["a", None, "c"]
+
+
+def test_what_is_too_large_is_not_remembered():
+    recent = Recent(5, len)
+    for key, value in [("a", "aa"), ("b", "bb"), ("c", "cccccc")]:
+        recent.put(key, value)
+    assert [recent.get(key) for key in "abc"] == ["aa", "bb", None]
+    recent.put("a", "aaaa")
+    assert [recent.get(key) for key in "ab"] == ["aaaa", None]
+    recent.put("a", "aa")
+    recent.put("b", "bbb")
+    assert [recent.get(key) for key in "ab"] == ["aa", "bbb"]
+
+
+def test_bytes_are_kept_while_there_is_room(monkeypatch, clock):
+    monkeypatch.setattr(images_module, "KEPT", len(DOG) + len(CAT))
+    server = Server()
+    images = loader(server)
+    images.find(FAR, TASK)
+    assert images.find(FAR, TASK, anew=True).data == DOG
+    assert len(server.sent) == 1
+    server.content = CAT + bytes(1)
+    images.find("http://host/b", TASK)
+    assert images.find(FAR, TASK, anew=True).data == server.content
+    assert len(server.sent) == 3
+
+
+@pytest.mark.usefixtures("no_bytes_kept")
+def test_who_has_little_patience_does_not_ask_a_slow_server_again_and_again(clock):
+    server = Server()
+    images = loader(server)
+    images.find(FAR, TASK)
+    server.fault = httpx.ReadTimeout("The read operation timed out")
+    for _ in range(3):
+        with pytest.raises(Unanswerable, match="took too long"):
+            images.find(FAR, TASK, anew=True, patience=0.5)
+    assert len(server.sent) == 2
+    with pytest.raises(Unanswerable, match="took too long"):
+        images.find(FAR, TASK, anew=True)
+    assert len(server.sent) == 3, "who needs it waits"
+    clock.now += SILENCE
+    server.fault = None
+    assert images.find(FAR, TASK, anew=True, patience=0.5).data == DOG

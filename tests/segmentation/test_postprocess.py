@@ -24,7 +24,7 @@ def logits_of(cells: np.ndarray) -> np.ndarray:
     return cv2.resize(cells.astype(np.float32), (256, 256), interpolation=cv2.INTER_CUBIC)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_masks_grow_as_in_segment_anything(data: st.DataObject) -> None:
     """Wherever a mask lies, the pixels that are computed give what the whole image would."""

@@ -18,7 +18,7 @@ anything = st.recursive(
     max_leaves=12,
 )
 quick = hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 PICTURE = picture()
 
