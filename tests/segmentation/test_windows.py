@@ -24,7 +24,7 @@ def test_an_object_lies_in_its_window(
     longest, (limit, length) = max(width, height), look
     least = max((smaller for smaller, _ in LOOKS if smaller < limit), default=0.0)
     side = min((least + share * (limit - least)) * longest, width, height)
-    assume(side >= least * longest)  # else a smaller window shows it
+    assume(side > 1.01 * least * longest)  # else a smaller window shows it
     left, top = across * (width - side), down * (height - side)
     window = window_for((left, top, left + side, top + side), Prompt(box=(0, 0, 1, 1)), Frame(width, height))
     assert window is not None
@@ -33,7 +33,7 @@ def test_an_object_lies_in_its_window(
     frame = window.frame
     assert (frame.width, frame.height) == (min(width, int(length * longest)), min(height, int(length * longest)))
     # An object of the limit that lies an eighth beside the middle touches the border: steps may be a tenth longer.
-    margin = (length - limit * share) / 2 * longest - 1.1 * longest / 8 - 2
+    margin = (length * longest - side) / 2 - 1.1 * longest / 8 - 2
     assert left - window.left >= min(margin, left)
     assert top - window.top >= min(margin, top)
     assert window.right - left - side >= min(margin, width - left - side) - 1e-6
