@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
         2048,
-        description="Room for embeddings in MODEL_DIR, in MiB: 2 for an image, or a part looked at closely; 0 is off.",
+        description="Room for embeddings in MODEL_DIR, in MiB: 2 for an image; 0 is off.",
     )
     edgesam_smallest_part: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.005, description="Parts of a mask below this share of its area are left out; 0 keeps all."

@@ -180,7 +180,8 @@ def _embedding(
                 raise Unanswerable(error.link, f"{shown(address)}: {error}") from None
             return predictor.encode(engine, pixels, frame)
 
-    return segmenter.embeddings.get(_key(image, engine, window), encode, urgent)
+    # On disk windows would soon take the room of pictures that are prepared and not yet seen.
+    return segmenter.embeddings.get(_key(image, engine, window), encode, urgent, lasting=window is None)
 
 
 def _found(

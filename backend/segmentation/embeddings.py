@@ -61,10 +61,10 @@ class EmbeddingCache:
         with self._lock:
             return replace(self._figures, entries=len(self._kept), waiting=self._turns.waiting)
 
-    def get(self, key: str, compute: Callable[[], Embedding], urgent: bool = True) -> Embedding:
+    def get(self, key: str, compute: Callable[[], Embedding], urgent: bool = True, lasting: bool = True) -> Embedding:
         """The embedding under `key`; where it is missing, the first caller computes it and all others wait for that.
 
-        urgent: somebody waits for it; computations that are not urgent give way, and become urgent when a caller that
+        lasting: it may be wanted on another day, and is kept on disk too. urgent: somebody waits for it; computations that are not urgent give way, and become urgent when a caller that
         is urgent wants the same. What `compute` raises reaches every caller who waited; nothing is kept then.
         """
         with self._lock:
@@ -76,7 +76,7 @@ class EmbeddingCache:
         if found is not None:
             return found.result.result()
         with self._settled(key, ours):
-            embedding = self._reread(key) or self._computed(key, compute, ours.turn)
+            embedding = self._reread(key) or self._computed(key, compute, ours.turn, lasting)
             ours.result.set_result(embedding)
         return embedding
 
@@ -118,8 +118,8 @@ class EmbeddingCache:
                 self._keep(key, embedding)
         return embedding
 
-    def _computed(self, key: str, compute: Callable[[], Embedding], turn: Turn) -> Embedding:
-        if self.files is None:
+    def _computed(self, key: str, compute: Callable[[], Embedding], turn: Turn, lasting: bool) -> Embedding:
+        if self.files is None or not lasting:
             return self._made(key, compute, turn)
         with self.files.making(key):
             if found := self._reread(key):  # another process made it meanwhile

@@ -2,7 +2,7 @@
 
 The network sees 1024 pixels on the longest side: an object a twentieth as long is a dozen cells of the low-res mask.
 A window of half the picture's side shows it twice as large. And two looks at the same thing, averaged, are better than
-either. Windows begin at quarters of the side, so that neighbours share one, and its embedding is kept like any other.
+either. Windows begin at quarters of the side, so that neighbours share one, and its embedding is kept in memory.
 docs/quality.md has what it wins, and where it would lose.
 """
 

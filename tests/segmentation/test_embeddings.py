@@ -102,6 +102,17 @@ def test_what_left_memory_is_still_on_disk(tmp_path: Path) -> None:
     assert (cache.figures.disk_hits, cache.figures.evictions, cache.figures.disk_evictions) == (1, 3, 1)
 
 
+def test_what_does_not_last_stays_in_memory(tmp_path: Path) -> None:
+    files = EmbeddingFiles(tmp_path, 1 << 30)
+    cache = EmbeddingCache(1 << 20, files)
+    made = embedding(1)
+    assert cache.get("a", lambda: made, lasting=False) is made
+    assert cache.known("a") is made
+    assert not files.holds("a")
+    assert cache.get("b", lambda: made) is made
+    assert files.holds("b")
+
+
 def test_what_is_known_without_computing(tmp_path: Path) -> None:
     cache = EmbeddingCache(10 * SIZE, EmbeddingFiles(tmp_path, 10 * SIZE))
     assert cache.known("a") is None
