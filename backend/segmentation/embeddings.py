@@ -64,8 +64,9 @@ class EmbeddingCache:
     def get(self, key: str, compute: Callable[[], Embedding], urgent: bool = True, lasting: bool = True) -> Embedding:
         """The embedding under `key`; where it is missing, the first caller computes it and all others wait for that.
 
-        lasting: it may be wanted on another day, and is kept on disk too. urgent: somebody waits for it; computations that are not urgent give way, and become urgent when a caller that
-        is urgent wants the same. What `compute` raises reaches every caller who waited; nothing is kept then.
+        lasting: it may be wanted on another day, and is kept on disk too. urgent: somebody waits for it; computations
+        that are not give way, and become urgent when a caller that is urgent wants the same. What `compute` raises
+        reaches every caller who waited; nothing is kept then.
         """
         with self._lock:
             found = self._found(key, urgent)
