@@ -18,7 +18,7 @@ from backend.labelstudio.client import Api, Credentials, Tokens, origin
 from backend.labelstudio.failures import Unavailable, not_an_image, refused, too_slow, unreachable
 from backend.labelstudio.known import (
     CLICKS,
-    PATIENCE,
+    RECHECK,
     SILENCE,
     Flights,
     Found,
@@ -119,7 +119,7 @@ class ImageLoader:
         if patience and time.monotonic() < (self._slow.get(asked) or 0.0):
             raise Unavailable(f"{shown(url)} took too long a moment ago")
         before = None if anew else seen
-        timeout = min(self._timeout, patience or (PATIENCE if before else self._timeout))
+        timeout = min(self._timeout, patience or (RECHECK if before else self._timeout))
         trust = trust_in(url, label_studio)
         try:
             return self._flights.shared((asked, anew, timeout), lambda: self._on_web(asked, before, timeout, trust))

@@ -23,7 +23,7 @@ UPLOADS = 600.0
 and no ETag: to ask again would be to download again. The limit is for files that somebody exchanged on its disk."""
 SILENCE = 30.0
 """The same where the server no longer answers: clicks go on, and only now and then one waits for it again."""
-PATIENCE = 2.0
+RECHECK = 2.0
 """Seconds for which a server is asked whether a known image changed."""
 UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[^/?#]+")
 

@@ -61,8 +61,8 @@ def masks_of(
     Prompts of one shape share a batch; none is padded, so none changes another.
 
     smallest_share: parts of a mask below this share of its area are left out, unless a click is in them.
-    closer: what is in a box, but for what nearly fills the picture, and what is small and was clicked more than once,
-    is looked at in a window of the picture too (windows.py), where that can be had.
+    closer: what is in a box below half of the picture's side, and what is small and was clicked more than once, is
+    looked at in a window of the picture too (windows.py), where that can be had.
     """
     engine, frame = engine.for_picture(embedding), embedding.frame
     look = partial(_closer_look, engine, frame, closer)

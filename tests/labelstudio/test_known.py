@@ -10,7 +10,7 @@ import pytest
 
 from backend.labelstudio import images as images_module
 from backend.labelstudio.connections import remember
-from backend.labelstudio.known import CLICKS, PATIENCE, SILENCE, UPLOADS, Flights, Recent, trust_in
+from backend.labelstudio.known import CLICKS, RECHECK, SILENCE, UPLOADS, Flights, Recent, trust_in
 from backend.labelstudio.unanswerable import Unanswerable
 from tests.labelstudio.standins import data_uri, loader, picture
 
@@ -132,7 +132,7 @@ def test_only_the_place_that_gave_an_etag_is_told_of_it(clock):
 
 def dripping(clock):
     yield b"a"
-    clock.now += PATIENCE + 1
+    clock.now += RECHECK + 1
     yield b"b"
 
 
@@ -170,16 +170,6 @@ def test_a_server_that_refuses_is_not_silent(clock):
     server.fault = httpx.Response(403)
     with pytest.raises(Unanswerable, match="answered 403"):
         images.find(FAR, TASK)
-
-
-@pytest.mark.usefixtures("no_bytes_kept")
-def test_what_is_not_known_is_waited_for(clock):
-    server = Server()
-    images = loader(server)
-    images.find(FAR, TASK)
-    server.fault = httpx.ReadTimeout("The read operation timed out")
-    with pytest.raises(Unanswerable, match="took too long"):
-        images.find(FAR, TASK, anew=True)
 
 
 def test_another_token_is_asked_for_itself(tmp_path):
