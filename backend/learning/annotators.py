@@ -21,6 +21,9 @@ MOST_DEPTH = 48
 """Erosion goes no deeper: all cells of an object that are deeper count as equally deep."""
 STEPS_BETWEEN_LOOKS = 8
 """After so many steps of erosion it is asked whether anything is left: asking makes a GPU wait."""
+MOST_HASTE = 1.5
+"""People miss the edges of a box by nothing up to so many times BORDER_JITTER: a model that only knows hasty boxes does
+not believe an exact one."""
 INEXACT_SHARE = 0.7
 """First clicks that go somewhere well inside; the others go to the deepest cell."""
 
@@ -120,10 +123,12 @@ def _chosen(depth: Tensor, share: Tensor, generator: Generator) -> Tensor:
 
 
 def drawn_boxes(truth: Tensor, generator: Generator) -> Tensor:
-    """The tight boxes as people draw them: each edge a little off, still within the grid. N x 4, on the canvas."""
+    """The tight boxes as people draw them, some with more care than others: each edge a little off, still within the
+    grid. N x 4, on the canvas."""
     tight = tight_boxes(truth)
     sides = (tight[:, 2:] - tight[:, :2]).repeat(1, 2)
-    miss = torch.randn(tight.shape, device=tight.device, generator=generator) * BORDER_JITTER
+    haste = torch.rand(len(tight), 1, device=tight.device, generator=generator) * MOST_HASTE
+    miss = torch.randn(tight.shape, device=tight.device, generator=generator) * BORDER_JITTER * haste
     return (tight + miss.clamp(-2 * BORDER_JITTER, 2 * BORDER_JITTER) * sides).clamp(0, LOW_RES_SIDE) * CELL
 
 
