@@ -97,6 +97,11 @@ def test_the_precision_of_auto_is_one_that_the_cpu_has(edgesam, graphs_folder):
     assert load_openvino_engine(edgesam, graphs_folder).identity.endswith(("-openvino-f32", "-openvino-bf16"))
 
 
+def test_no_thread_waits_for_a_core_of_its_own(engine):
+    for request in (engine.encoder, engine.decoder.first, engine.decoder.replay_of(SLOTS)):
+        assert request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False
+
+
 def test_what_is_no_model_is_told(tmp_path):
     file = tmp_path / "broken.safetensors"
     file.write_bytes(b"no weights")
