@@ -94,8 +94,8 @@ def replay_file(precision: str) -> str:
 def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
     """arithmetic: of all that the graph does not convert by itself.
 
-    Its threads are not bound to cores, as they are by default: one that is bound waits for its core while the request
-    before draws its mask there, though another core may be free.
+    Its threads are not bound to cores, as they are by default: several annotators get a few percent more clicks
+    (docs/benchmark.md).
     """
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic, "ENABLE_CPU_PINNING": False}
     return core.compile_model(graph, "CPU", options).create_infer_request()
