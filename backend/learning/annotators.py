@@ -22,7 +22,7 @@ MOST_DEPTH = 48
 STEPS_BETWEEN_LOOKS = 8
 """After so many steps of erosion it is asked whether anything is left: asking makes a GPU wait."""
 MOST_HASTE = 1.5
-"""People miss the edges of a box by nothing up to so many times BORDER_JITTER, so that exact boxes are learned from too."""
+"""People miss the edges of a box by nothing up to so many times BORDER_JITTER: exact boxes are learned from too."""
 INEXACT_SHARE = 0.7
 """First clicks that go somewhere well inside; the others go to the deepest cell."""
 
