@@ -162,7 +162,7 @@ def fetch_weights(
                 lambda so_far, in_all: progress.update(bar, completed=so_far, total=in_all),
             )
         if engine_name(settings, found) == "openvino":
-            from backend.segmentation.engine_openvino import graphs_of
+            from backend.segmentation.graph_files import graphs_of
 
             graphs_of(found, settings.model_dir / "openvino")
     except WeightsError as error:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import subprocess
-import sys
-import tempfile
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,26 +9,19 @@ from typing import Literal
 
 import numpy as np
 import openvino as ov
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import ABSENT, Embedding, Features, Floats, require_encoder_of
+from backend.segmentation.graph_files import ENCODER, encoder_in, first_file, graphs_of, graphs_with, replay_file
 from backend.segmentation.preprocess import LOW_RES_SIDE
-from backend.segmentation.weights import WeightsError, WeightsFile
+from backend.segmentation.weights import WeightsFile
 
 Precision = Literal["auto", "f32", "bf16"]
-
-ENCODER, ABOUT = "encoder.xml", "about.json"
-GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
-"""Modules that decide what the graphs compute: graphs of another release are not used."""
 
 FIRST_SLOTS, SLOTS = 2, 8
 """Token slots of the two decoders that are ready from the start: for the first round of a click or a box, which has no
 mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next power of two when
 they come."""
-
-ROOM = 256 << 20
-"""Bytes that graphs and what is compiled of them may take at most."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -55,7 +42,7 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
         encoder=_compiled(core, graphs / ENCODER, precision),
         precision=precision,
         decoder=_decoder_in(graphs, core, precision),
-        identity=f"{_encoder_in(graphs)}-openvino-{precision}",
+        identity=f"{encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
         twice=weights.betters_boxes,
     )
@@ -69,8 +56,8 @@ def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, na
     folder: where the decoder's graphs are kept; nothing else need be there. What is compiled is not: it takes a third
     of a second. Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
     """
-    graphs = _written(weights, folder, (base.precision,))
-    require_encoder_of(base, _encoder_in(graphs), weights)
+    graphs = graphs_with(weights, folder, (base.precision,))
+    require_encoder_of(base, encoder_in(graphs), weights)
     decoder = _decoder_in(graphs, ov.Core(), base.precision)
     decoder.replay_of(SLOTS)
     return replace(base, decoder=decoder, version=name)
@@ -79,16 +66,6 @@ def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, na
 def _decoder_in(graphs: Path, core: ov.Core, precision: str) -> _Decoder:
     first = _compiled(core, _with_slots(core.read_model(graphs / first_file(precision)), FIRST_SLOTS), "f32")
     return _Decoder(first, graphs / replay_file(precision), core)
-
-
-def first_file(precision: str) -> str:
-    """The graph for first rounds."""
-    return f"first-{precision}.xml"
-
-
-def replay_file(precision: str) -> str:
-    """The graph that takes the mask of a round before."""
-    return f"replay-{precision}.xml"
 
 
 def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
@@ -101,60 +78,9 @@ def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.Infe
     return core.compile_model(graph, "CPU", options).create_infer_request()
 
 
-def _encoder_in(graphs: Path) -> str:
-    return str(json.loads((graphs / ABOUT).read_text())["encoder"])
-
-
 def precisions() -> tuple[Literal["f32", "bf16"], ...]:
     """What this CPU multiplies by itself, the fastest last."""
     return ("f32", "bf16") if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ("f32",)
-
-
-def graphs_of(weights: WeightsFile, folder: Path) -> Path:
-    """The folder of this file's graphs, written by a child process where they are not there yet. WeightsError.
-
-    For all precisions: who prepares a folder need not have the CPU that uses it.
-    """
-    return _written(weights, folder, ("encoder", "f32", "bf16"))
-
-
-def _written(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path:
-    source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
-    version = ov.__version__.split("-")[0]
-    name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
-    graphs = folder / (name if "encoder" in parts else f"{name}-decoder-{'-'.join(parts)}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{graphs}.lock"):
-            if not graphs.exists():
-                _write(weights, graphs, parts)
-    except OSError as error:
-        raise WeightsError(
-            f"{folder} cannot be written ({error.strerror}), and OpenVINO's graphs of the weights belong there: give "
-            "MODEL_DIR a folder that can be written"
-        ) from error
-    return graphs
-
-
-def _write(weights: WeightsFile, graphs: Path, parts: tuple[str, ...]) -> None:
-    """Whole or not at all. Raises OSError and WeightsError."""
-    with tempfile.TemporaryDirectory(dir=graphs.parent) as making:
-        command = [sys.executable, "-m", "backend.segmentation.openvino_graphs"]
-        made = subprocess.run(  # noqa: S603 - our own module, our own arguments
-            [*command, str(weights.path), weights.kind, weights.upsample, making, *parts],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode and (free := shutil.disk_usage(making).free) < ROOM:
-            raise WeightsError(
-                f"{graphs.parent} has room for {free >> 20} MiB, and OpenVINO's graphs of the weights may need "
-                f"{ROOM >> 20}: make room there, or give MODEL_DIR another folder"
-            )
-        if made.returncode:
-            raise WeightsError(f"{weights.path} cannot be turned into OpenVINO graphs: {made.stderr[-2000:]}")
-        Path(making).rename(graphs)
-        Path(making).mkdir()  # for the context to remove
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import openvino as ov
 import torch
 
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
-from backend.segmentation.engine_openvino import ABOUT, ENCODER, first_file, replay_file
 from backend.segmentation.engines import FEATURES
+from backend.segmentation.graph_files import ABOUT, ENCODER, first_file, replay_file
 from backend.segmentation.model import example_inputs, inference_parts, load_model
 from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
 from backend.segmentation.slots import SlottedDecoder

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_setting(edgesam, tmp_
 
 def test_a_full_disk_is_told_as_one(edgesam, tmp_path, monkeypatch):
     full = SimpleNamespace(returncode=1, stderr="RuntimeError: basic_ios::clear: iostream error")
-    monkeypatch.setattr("backend.segmentation.engine_openvino.subprocess.run", lambda *_, **__: full)
+    monkeypatch.setattr("backend.segmentation.graph_files.subprocess.run", lambda *_, **__: full)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5 << 20))
     with pytest.raises(WeightsError, match=r"has room for 5 MiB.*make room there, or give MODEL_DIR another folder"):
         load_openvino_engine(edgesam, tmp_path / "openvino")
