@@ -25,7 +25,7 @@ BLOCK_BYTES = 5
 
 def encode(mask: NDArray[np.bool_]) -> list[int]:
     """Bool height x width, at least one pixel -> the RLE, a list of bytes. Set pixels are 255 in all four channels."""
-    blocks, widths = _blocks(mask.ravel())
+    blocks, widths = _blocks(mask)
     ends = HEADER_BITS + np.cumsum(widths)
     size = int(ends[-1]) // 8 + 1  # one byte more even where the last one is full, as the SDK does
     first = (ends - widths) // 8
@@ -42,11 +42,11 @@ def encode(mask: NDArray[np.bool_]) -> list[int]:
     return values
 
 
-def _blocks(flat: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _blocks(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One block per run, more where it is longer than a block can say: their bits, and how many bits each has."""
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=flat.size) * CHANNELS
-    values = np.where(flat[starts], SET, 0)
+    starts = np.concatenate([[0], _changes(mask)])
+    lengths = np.diff(starts, append=mask.size) * CHANNELS
+    values = np.where(mask.reshape(-1)[starts], SET, 0)
     pieces = (lengths - 1) // LONGEST + 1
     long = np.repeat(lengths > LONGEST, pieces)
     left = lengths - (pieces - 1) * LONGEST
@@ -56,6 +56,16 @@ def _blocks(flat: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
     size[long] = len(RUN_SIZES) - 1  # the rest of a long run keeps the longest size
     bits = np.array(RUN_SIZES)[size]
     return ((4 | size) << bits | (lengths - 1)) << WORD | values, 3 + bits + WORD
+
+
+def _changes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where, row by row, the value is another than that of the pixel before. Only rows that hold any are looked at."""
+    held = np.flatnonzero(mask.any(axis=1))
+    if not len(held):
+        return held
+    first = max(0, held[0] - 1)  # the row before, and the one behind: what changes where they meet
+    flat = mask[first : held[-1] + 2].reshape(-1)
+    return np.asarray(np.flatnonzero(flat[1:] != flat[:-1]) + (first * mask.shape[1] + 1), np.int64)
 
 
 def decode(rle: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from backend.segmentation.engines import ABSENT, Embedding, Features, Floats, require_encoder_of
 from backend.segmentation.graph_files import ENCODER, encoder_in, first_file, graphs_of, graphs_with, replay_file
+from backend.segmentation.lanes import Lane, Lanes
+from backend.segmentation.mapped_files import let_go
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.weights import WeightsFile
 
@@ -41,12 +43,13 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
     engine = OpenVINOEngine(
         encoder=_compiled(core, graphs / ENCODER, precision),
         precision=precision,
-        decoder=_decoder_in(graphs, core, precision),
+        decoder=_decoder_in(graphs, core, precision, two=True),
         identity=f"{encoder_in(graphs)}-openvino-{precision}",
         version=f"{weights.name}-{weights.sha256[:8]}",
         twice=weights.betters_boxes,
     )
     engine.decoder.replay_of(SLOTS)
+    let_go(folder)
     return engine
 
 
@@ -54,27 +57,39 @@ def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, na
     """An engine with the encoder of `base` and the decoder of other weights, that answers as version `name`.
 
     folder: where the decoder's graphs are kept; nothing else need be there. What is compiled is not: it takes a third
-    of a second. Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
+    of a second. All its decodes are done on all cores: a graph for those beside would take 50 MiB for each version.
+    Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
     """
     graphs = graphs_with(weights, folder, (base.precision,))
     require_encoder_of(base, encoder_in(graphs), weights)
-    decoder = _decoder_in(graphs, ov.Core(), base.precision)
+    decoder = _decoder_in(graphs, ov.Core(), base.precision, two=False)
     decoder.replay_of(SLOTS)
+    let_go(folder)
     return replace(base, decoder=decoder, version=name)
 
 
-def _decoder_in(graphs: Path, core: ov.Core, precision: str) -> _Decoder:
-    first = _compiled(core, _with_slots(core.read_model(graphs / first_file(precision)), FIRST_SLOTS), "f32")
-    return _Decoder(first, graphs / replay_file(precision), core)
+def _decoder_in(graphs: Path, core: ov.Core, precision: str, two: bool) -> _Decoder:
+    """two: first rounds have two graphs, where there is more than one core."""
+
+    def first(cores: int | None = None) -> ov.InferRequest:
+        graph = _with_slots(core.read_model(graphs / first_file(precision)), FIRST_SLOTS)
+        return _compiled(core, graph, "f32", cores)
+
+    on_all = first()
+    cores = on_all.get_compiled_model().get_property("INFERENCE_NUM_THREADS")
+    aside = first(cores // 2) if two and cores > 1 else None
+    return _Decoder(on_all, aside, graphs / replay_file(precision), core)
 
 
-def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str) -> ov.InferRequest:
-    """arithmetic: of all that the graph does not convert by itself.
+def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str, cores: int | None = None) -> ov.InferRequest:
+    """arithmetic: of all that the graph does not convert by itself. cores: None is all.
 
     Its threads are not bound to cores, as they are by default: several annotators get a few percent more clicks
     (docs/benchmark.md).
     """
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic, "ENABLE_CPU_PINNING": False}
+    if cores:
+        options |= {"INFERENCE_NUM_THREADS": cores}
     return core.compile_model(graph, "CPU", options).create_infer_request()
 
 
@@ -88,6 +103,8 @@ class _Decoder:
     """What of an engine a version has for itself."""
 
     first: ov.InferRequest
+    aside: ov.InferRequest | None
+    """As `first`, on half of the cores."""
     replay: Path
     core: ov.Core
     compiled: dict[int, ov.InferRequest] = field(default_factory=dict)
@@ -102,8 +119,8 @@ class _Decoder:
 
 @dataclass(frozen=True)
 class OpenVINOEngine:
-    """An engine (see engines.Engine). Any thread may call it: a graph uses all cores by itself, so calls take turns,
-    those of an engine made `with_decoder_of` it too."""
+    """An engine (see engines.Engine). Any thread may call it: a graph uses its cores by itself, so calls take turns, or
+    lanes, those of an engine made `with_decoder_of` it too."""
 
     encoder: ov.InferRequest
     precision: str
@@ -112,7 +129,7 @@ class OpenVINOEngine:
     version: str
     twice: bool
     encoding: threading.Lock = field(default_factory=threading.Lock)
-    decoding: threading.Lock = field(default_factory=threading.Lock)
+    lanes: Lanes = field(default_factory=Lanes)
 
     def for_picture(self, _embedding: Embedding) -> OpenVINOEngine:
         """This one."""
@@ -147,8 +164,10 @@ class OpenVINOEngine:
 
     def _decoded(self, prompt: list[NDArray[np.generic]], slots: int | None) -> Floats:
         """slots: of the graph that takes the prompt; None is the one for first rounds."""
-        with self.decoding:
-            graph = self.decoder.first if slots is None else self.decoder.replay_of(slots)
+        decoder = self.decoder
+        with self.lanes.taken(half_will_do=slots is None and decoder.aside is not None) as lane:
+            graph = decoder.replay_of(slots) if slots else decoder.aside if lane is Lane.HALF else decoder.first
+            assert graph is not None, "who has no graph for half of the cores does not ask for them"
             graph.infer(prompt, share_inputs=True)
             return np.array(graph.get_output_tensor(0).data[0, 0])
 

@@ -84,8 +84,9 @@ def _fill(mask: NDArray[np.bool_], cells: NDArray[np.float32], rows: _Axis, colu
     both, either = inside[:-1] & inside[1:], inside[:-1] | inside[1:]
     whole, some = both[:, :-1] & both[:, 1:], either[:, :-1] | either[:, 1:]
     window = slice(rows.edges[0], rows.edges[-1]), slice(columns.edges[0], columns.edges[-1])
-    mask[window] = whole.repeat(widths, axis=1).repeat(heights, axis=0)
-    i, j = np.nonzero(some ^ whole)
+    of_row, of_column = np.arange(len(heights)).repeat(heights), np.arange(len(widths)).repeat(widths)
+    mask[window] = whole.take(of_column, axis=1)[of_row]
+    i, j = np.divmod(np.flatnonzero(some ^ whole), len(widths))
     number = heights[i] * widths[j]
     square = np.repeat(np.arange(len(i)), number)  # of each image pixel at the edge: which four canvas pixels
     nth = np.arange(len(square)) - (np.cumsum(number) - number)[square]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,6 +89,14 @@ def test_many_threads_get_what_one_gets(engine, embedding):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_a_click_gives_the_same_mask_beside_another_as_alone(edgesam, graphs_folder, embedding, precision):
+    engine = load_openvino_engine(edgesam, graphs_folder, precision)
+    decoder = replace(engine.decoder, first=engine.decoder.aside or engine.decoder.first)  # a single core has no aside
+    asked = embedding, np.full((1, 2, 2), 300, np.float32), np.array([[1, -1]]), None
+    np.testing.assert_allclose(replace(engine, decoder=decoder).decode(*asked), engine.decode(*asked), atol=2e-3)
+
+
 def test_an_engine_names_weights_and_precision(engine, oracle):
     assert engine.version == oracle.version
     assert engine.identity == oracle.identity.replace("torch-fp32", "openvino-f32")
@@ -98,7 +107,8 @@ def test_the_precision_of_auto_is_one_that_the_cpu_has(edgesam, graphs_folder):
 
 
 def test_no_thread_waits_for_a_core_of_its_own(engine):
-    for request in (engine.encoder, engine.decoder.first, engine.decoder.replay_of(SLOTS)):
+    decoder = engine.decoder
+    for request in (engine.encoder, decoder.first, decoder.replay_of(SLOTS), decoder.aside or decoder.first):
         assert request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False
 
 
