@@ -15,7 +15,7 @@ def let_go(folder: Path) -> None:
     """Of files in `folder` nothing stays in memory that is not read again. Only Linux knows this; elsewhere nothing
     happens."""
     with suppress(OSError, AttributeError):
-        advise = ctypes.CDLL(None).madvise
+        advise, folder = ctypes.CDLL(None).madvise, folder.resolve()
         for line in MAPS.read_text().splitlines():
             area, rights, _offset, _device, _inode, *path = line.split(maxsplit=5)
             if path and "w" not in rights and Path(path[0]).is_relative_to(folder):

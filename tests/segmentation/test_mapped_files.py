@@ -29,11 +29,13 @@ def mapped(file: Path, access: int) -> mmap.mmap:
 
 
 def test_what_was_read_goes_and_comes_again(tmp_path: Path) -> None:
-    file = tmp_path / "with a space" / "graph.bin"
-    file.parent.mkdir()
+    folder, link = tmp_path / "with a space", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    file = folder / "graph.bin"
     with mapped(file, mmap.ACCESS_READ) as area:
         assert resident(file) == SIZE
-        let_go(tmp_path)
+        let_go(link)
         assert resident(file) == 0
         assert area[:] == b"x" * SIZE
 
