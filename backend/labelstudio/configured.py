@@ -11,11 +11,12 @@ from typing import Literal
 import numpy as np
 
 from backend.accepted.versions import Version
-from backend.labelstudio.answering import Segmenter, prepare
+from backend.labelstudio.answering import prepare
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.places import Places
 from backend.labelstudio.prefetch import Prefetch, following
 from backend.labelstudio.project_versions import ProjectVersions
+from backend.labelstudio.segmenter import Segmenter
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache

@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 
 import structlog
 
-from backend.labelstudio.answering import Segmenter, Unanswerable, answer
+from backend.labelstudio.answering import answer
 from backend.labelstudio.configured import engine_of, segmenter_of, weights_of
 from backend.labelstudio.connections import remember
+from backend.labelstudio.segmenter import Segmenter
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError
 from backend.settings import Settings, read_settings

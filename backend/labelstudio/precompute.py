@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from backend.labelstudio.answering import Segmenter, prepare
+from backend.labelstudio.answering import prepare
+from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.unanswerable import Unanswerable
 
 AT_ONCE = 4

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from backend.accepted.annotations import Annotation
 from backend.labelstudio.accepted_masks import AcceptedMask, Picture, masks_of
-from backend.labelstudio.answering import Segmenter, embedding_of
 from backend.labelstudio.interface import Interface
+from backend.labelstudio.segmenter import Segmenter, embedding_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.examples import Example
 from backend.segmentation.engines import Engine

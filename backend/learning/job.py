@@ -17,8 +17,8 @@ from backend.accepted.annotations import accepted
 from backend.accepted.jobs import Job
 from backend.accepted.versions import Version
 from backend.cores import usable_cores
-from backend.labelstudio.answering import Segmenter
 from backend.labelstudio.configured import engine_of, segmenter_of, version_engine, weights_of
+from backend.labelstudio.segmenter import Segmenter
 from backend.learning.accepted_examples import pictures_of
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError

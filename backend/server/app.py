@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend import __version__
-from backend.labelstudio.answering import Unanswerable
 from backend.labelstudio.configured import project_versions_of, segmenter_of
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.server import metrics
 from backend.server.doors import BodyDoor, PasswordDoor
 from backend.server.eyes import Eyes

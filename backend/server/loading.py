@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from backend.labelstudio.answering import Unanswerable
 from backend.labelstudio.configured import engine_of, weights_of
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError, WeightsFile
 from backend.settings import Settings

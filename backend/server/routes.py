@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.accepted.versions import versions_of
-from backend.labelstudio.answering import Segmenter, answer
+from backend.labelstudio.answering import answer
 from backend.labelstudio.connections import remember
 from backend.labelstudio.project_versions import ProjectVersions
+from backend.labelstudio.segmenter import Segmenter
 from backend.server import metrics
 from backend.server.bodies import checked, json_of, shaped
 from backend.server.hearing import HEARD, Asked, Ear, Event, UnclearError, ask, hear, named

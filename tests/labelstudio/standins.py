@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from backend.labelstudio.answering import Segmenter
 from backend.labelstudio.images import ImageLoader
+from backend.labelstudio.segmenter import Segmenter
 from backend.segmentation.embeddings import EmbeddingCache
 
 LABEL_STUDIO = "http://127.0.0.1:8080"

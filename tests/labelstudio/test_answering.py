@@ -10,8 +10,10 @@ import pytest
 import structlog
 
 from backend.labelstudio import rle
-from backend.labelstudio.answering import PATIENCE, Unanswerable, answer
+from backend.labelstudio.answering import answer
 from backend.labelstudio.places import Places
+from backend.labelstudio.segmenter import PATIENCE
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.embeddings import EmbeddingCache
 from demo.services import patiently
 from tests.labelstudio.standins import DiscEngine, NothingEngine, data_uri, loader, picture, segmenter_of

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from backend.accepted.annotations import Annotation
 from backend.labelstudio import rle
 from backend.labelstudio.accepted_masks import AcceptedMask
-from backend.labelstudio.answering import embedding_of
 from backend.labelstudio.interface import interface_of
+from backend.labelstudio.segmenter import embedding_of
 from backend.learning import accepted_examples
 from backend.learning.accepted_examples import ACCEPTED, DRAWN, label_map, pictures_of
 from backend.segmentation.preprocess import Frame

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.labelstudio.answering import Unanswerable
 from backend.labelstudio.configured import engine_of
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError, WeightsFile
 from backend.server.loading import load_in_background, version_of
