@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from backend.labelstudio.context import asks_of, prompt_of
-from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.context import Ask, asks_of, prompt_of
+from backend.labelstudio.interface import Brush, Interface, interface_of
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.segmenter import Segmenter, closer_of, embedding_of, phase_of
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor
 from backend.segmentation.engines import Engine
+from backend.segmentation.prompts import Prompt
 
 FIRST_PICTURES = 4
 """As many pictures of a task are prepared at most."""
 
 log = structlog.get_logger()
+
+
+def _go_on() -> None:
+    """Whoever asked is still there."""
 
 
 def answer(
@@ -27,6 +35,7 @@ def answer(
     label_config: str,
     context: Mapping[str, Any] | None,
     project: str | None = None,
+    go_on: Callable[[], None] = _go_on,
 ) -> list[dict[str, Any] | list[Any]]:
     """One entry per task, in order.
 
@@ -34,8 +43,10 @@ def answer(
     both have. Without a context an empty list, which Label Studio does not store: one task alone is one that an
     annotator opens, several are Retrieve Predictions, for which nobody waits with a mouse. With a context a prediction,
     whose result is empty where the context asks for nothing (only negative clicks) or the model finds nothing.
+    go_on: called before each mask; what it raises ends the answer.
 
-    Raises Unanswerable where the configuration, the context or an image does not allow an answer.
+    Raises Unanswerable where the configuration, the context or an image does not allow an answer. What can be answered
+    beside that is: its task gets an empty list, its object no region, and the log a line.
     """
     if project is not None:
         tasks = [{**task, "project": project} for task in tasks]
@@ -44,10 +55,12 @@ def answer(
             segmenter.opened(tasks[0], label_config)
         return [[] for _ in tasks]
     interface = interface_of(label_config)
-    predictions: list[dict[str, Any] | list[Any]] = []
-    for task in tasks:
-        with segmenter.at_once.taken(), structlog.contextvars.bound_contextvars(task=task.get("id"), project=project):
-            predictions.append(_prediction(segmenter, task, interface, context))
+    predictions: list[dict[str, Any] | list[Any]] = [[] for _ in tasks]
+    refused: list[Unanswerable] = []
+    for place, task in enumerate(tasks):
+        with structlog.contextvars.bound_contextvars(task=task.get("id"), project=project), _noted(refused):
+            predictions[place] = _prediction(segmenter, task, interface, context, go_on)
+    _tell(refused, answered=len(tasks) - len(refused))
     return predictions
 
 
@@ -55,7 +68,7 @@ def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) ->
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
     engine = _engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
-        with segmenter.at_once.taken():
+        with segmenter.at_once.taken(patient=True):
             embedding_of(segmenter, engine, address, task, urgent=False)
 
 
@@ -65,29 +78,84 @@ def _engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
 
 
 def _prediction(
-    segmenter: Segmenter, task: Mapping[str, Any], interface: Interface, context: Mapping[str, Any]
+    segmenter: Segmenter,
+    task: Mapping[str, Any],
+    interface: Interface,
+    context: Mapping[str, Any],
+    go_on: Callable[[], None],
 ) -> dict[str, Any]:
     asks = asks_of(context, task, interface)
     if not asks:
         log.info("Nothing is asked for: no positive click and no box", context=repr(context)[:200])
-    brushes = [interface.brush_for(ask.to_name, ask.labels) for ask in asks]
-    engine = _engine_for(segmenter, task)
-    by_image: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    refused: list[Unanswerable] = []
+    wanted: dict[tuple[str, int | None], list[_Wanted]] = defaultdict(list)
     for index, ask in enumerate(asks):
-        by_image[ask.to_name, ask.item_index].append(index)
-    results: list[list[dict[str, Any]]] = [[] for _ in asks]
-    for (to_name, item_index), indices in by_image.items():
-        address = interface.address_of(to_name, item_index, task)
-        image, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
-        closer = closer_of(segmenter, engine, address, task, image)
-        prompts = [prompt_of(asks[index], embedding.frame.width, embedding.frame.height) for index in indices]
-        masks = predictor.masks_of(engine, embedding, prompts, segmenter.smallest_share, closer)
-        for number, _ in enumerate(indices):
-            if number:
-                segmenter.at_once.step_back()
-            with phase_of(segmenter, "decode"):
-                place, mask = next(masks)
-            with phase_of(segmenter, "answer"):
-                index = indices[place]
-                results[index] = results_of(asks[index], brushes[index], mask)
-    return prediction_of([result for of_one in results for result in of_one], engine.version)
+        with _noted(refused):
+            brush = interface.brush_for(ask.to_name, ask.labels)
+            wanted[ask.to_name, ask.item_index].append(_Wanted(index, ask, brush))
+    results: dict[int, list[dict[str, Any]]] = {}
+    with segmenter.at_once.taken(patient=len(asks) > 1):
+        engine = _engine_for(segmenter, task)
+        for (to_name, item_index), objects in wanted.items():
+            with _noted(refused):
+                address = interface.address_of(to_name, item_index, task)
+                for index, result in _on_picture(segmenter, engine, address, task, objects, refused, go_on):
+                    results[index] = result
+    _tell(refused, answered=len(results))
+    return prediction_of([result for index in sorted(results) for result in results[index]], engine.version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An object, and where it stands among those that were asked for."""
+
+    index: int
+    ask: Ask
+    brush: Brush
+
+
+def _on_picture(
+    segmenter: Segmenter,
+    engine: Engine,
+    address: str,
+    task: Mapping[str, Any],
+    objects: Sequence[_Wanted],
+    refused: list[Unanswerable],
+    go_on: Callable[[], None],
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Where each object stands, and its regions, one object after the other."""
+    go_on()
+    image, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
+    asked: list[tuple[_Wanted, Prompt]] = []
+    for one in objects:
+        with _noted(refused):
+            asked.append((one, prompt_of(one.ask, embedding.frame.width, embedding.frame.height)))
+    closer = closer_of(segmenter, engine, address, task, image)
+    masks = predictor.masks_of(engine, embedding, [prompt for _, prompt in asked], segmenter.smallest_share, closer)
+    for number in range(len(asked)):
+        if number:
+            segmenter.at_once.step_back()
+            go_on()
+        with phase_of(segmenter, "decode"):
+            place, mask = next(masks)
+        with phase_of(segmenter, "answer"):
+            one, _ = asked[place]
+            regions = results_of(one.ask, one.brush, mask)
+        yield one.index, regions
+
+
+@contextmanager
+def _noted(refused: list[Unanswerable]) -> Iterator[None]:
+    """What cannot be answered within is noted, and what comes after it goes on."""
+    try:
+        yield
+    except Unanswerable as error:
+        refused.append(error)
+
+
+def _tell(refused: Sequence[Unanswerable], answered: int) -> None:
+    """Raises the first refusal where nothing was answered. Else they are lines in the log."""
+    if refused and not answered:
+        raise refused[0]
+    for error in refused:
+        log.warning("left_out", link=error.link, message=str(error), answered=answered)

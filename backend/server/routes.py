@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from backend.accepted.versions import versions_of
@@ -124,17 +126,32 @@ def _introduced(services: Services, body: SetupBody) -> str:
 
 @router.post("/predict")
 async def predict(request: Request) -> Response:
-    """One entry per task, in order."""
+    """One entry per task, in order. Nothing is computed any more for a caller who has gone."""
     services = _services(request)
     content = await request.body()
-    return await run_sync(partial(_predicted, services, content), limiter=services.predictions)
+    gone = threading.Event()
+    listening = asyncio.create_task(_listen(request, gone))
+    try:
+        return await run_sync(partial(_predicted, services, content, gone), limiter=services.predictions)
+    finally:
+        listening.cancel()
 
 
-def _predicted(services: Services, content: bytes) -> Response:
+async def _listen(request: Request, gone: threading.Event) -> None:
+    """The body is read: what comes now is that the caller hung up."""
+    if (await request.receive())["type"] == "http.disconnect":
+        gone.set()
+
+
+def _predicted(services: Services, content: bytes, gone: threading.Event) -> Response:
+    def go_on() -> None:
+        if gone.is_set():
+            raise ClientDisconnect
+
     body = checked(PredictBody, content)
     try:
         project = None if body.project is None else str(body.project)
-        results = answer(services.segmenter, body.tasks, body.label_config, body.params.context, project)
+        results = answer(services.segmenter, body.tasks, body.label_config, body.params.context, project, go_on)
     finally:
         metrics.show(services.segmenter.embeddings.figures)
     return reply({"results": results})

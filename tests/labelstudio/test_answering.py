@@ -293,6 +293,58 @@ def test_who_asks_for_many_masks_lets_others_go_between_them():
     assert answers == ["one", "many"]
 
 
+def rectangle(x, label="Dog"):
+    value = {"x": x, "y": 40, "width": 20, "height": 20, "rotation": 0, "rectanglelabels": [label]}
+    return {"type": "rectanglelabels", "to_name": "image", "image_rotation": 0, "value": value}
+
+
+def test_one_object_that_cannot_be_answered_takes_no_other_with_it():
+    objects = [rectangle(120), rectangle(10), rectangle(60)]
+    with structlog.testing.capture_logs() as lines:
+        [prediction] = answer(segmenter_of(), [task()], CONFIG, context(*objects))
+    assert len(prediction["result"]) == 2
+    [line] = [line for line in lines if line["event"] == "left_out"]
+    assert (line["link"], line["answered"]) == ("context", 2)
+    assert line["message"].startswith("a box at 120 %, 40 % lies outside of the picture")
+
+
+def test_where_no_object_can_be_answered_the_first_ones_reason_is_told():
+    with pytest.raises(Unanswerable, match="a box at 120 %"):
+        answer(segmenter_of(), [task()], CONFIG, context(rectangle(120), rectangle(140)))
+
+
+def test_one_task_that_cannot_be_answered_takes_no_other_with_it():
+    broken = {"id": 7, "data": {"image": data_uri(b"no image")}}
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        first, second, third = answer(segmenter_of(), [task(), broken, task()], CONFIG, context())
+    assert first["result"]
+    assert second == []
+    assert third["result"]
+    [line] = [line for line in lines if line["event"] == "left_out"]
+    assert (line["link"], line["answered"]) == ("image", 2)
+
+
+def test_where_no_task_can_be_answered_the_first_ones_reason_is_told():
+    tasks = [{"data": {"image": data_uri(data)}} for data in (b"no image", b"another")]
+    with pytest.raises(Unanswerable, match="the 8 bytes"):
+        answer(segmenter_of(), tasks, CONFIG, context())
+
+
+def test_masks_for_a_caller_who_has_gone_are_not_made():
+    segmenter, asked = segmenter_of(), []
+
+    def go_on():
+        asked.append(len(segmenter.engine().colours))
+        if len(asked) == 3:
+            raise ConnectionAbortedError
+
+    objects = [click(x, 50, str(x)) for x in range(10, 90, 10)]
+    with pytest.raises(ConnectionAbortedError):
+        answer(segmenter, [task()], CONFIG, context(*objects), go_on=go_on)
+    assert len(asked) == 3
+    assert segmenter.at_once.free == 8
+
+
 def test_a_broken_picture_names_its_address():
     images = loader(lambda request: httpx.Response(200, content=b"no image"))
     with pytest.raises(Unanswerable, match=r"http://elsewhere/dog\.jpg: the 8 bytes that begin with"):

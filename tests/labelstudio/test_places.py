@@ -66,3 +66,48 @@ def test_a_place_that_was_left_comes_back_after_an_error():
             raise OSError
     except OSError:
         assert places.free == 1
+
+
+def test_who_is_patient_leaves_half_of_the_places_to_who_hurries():
+    places, leave, order = Places(4), threading.Event(), []
+
+    def sit(name, patient):
+        with places.taken(patient):
+            order.append(name)
+            assert leave.wait(30)
+
+    with ThreadPoolExecutor(5) as pool:
+        patients = [pool.submit(sit, "patient", True) for _ in range(3)]
+        patiently(lambda: len(order) == 2 and places.waiting == 1, "two patients inside, one in line", 30)
+        pool.submit(sit, "click", False)
+        patiently(lambda: order[2:] == ["click"], "the click, past the one in line", 30)
+        assert places.waiting == 1
+        leave.set()
+        for one in patients:
+            one.result(30)
+    assert order == ["patient", "patient", "click", "patient"]
+    assert places.free == 4
+
+
+def test_the_only_place_is_for_the_patient_too():
+    places = Places(1)
+    with places.taken(patient=True):
+        assert places.free == 0
+
+
+def test_who_is_patient_still_is_when_it_comes_back():
+    places, back = Places(2), threading.Event()
+
+    def come_back():
+        with places.taken(patient=True):
+            with places.left():
+                assert back.wait(30)
+            assert places.free == 1
+
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(come_back)
+        with places.taken(patient=True):
+            back.set()
+            patiently(lambda: places.waiting == 1, "the one who comes back in line, though a place is free", 30)
+            assert places.free == 1
+        one.result(30)
