@@ -13,7 +13,7 @@ import structlog
 from backend.labelstudio.context import Ask, asks_of, prompt_of
 from backend.labelstudio.interface import Brush, Interface, interface_of
 from backend.labelstudio.regions import prediction_of, results_of
-from backend.labelstudio.segmenter import Segmenter, closer_of, embedding_of, phase_of
+from backend.labelstudio.segmenter import Segmenter, closer_of, phase_of, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor
 from backend.segmentation.engines import Engine
@@ -69,7 +69,7 @@ def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) ->
     engine = _engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
         with segmenter.at_once.taken(patient=True):
-            embedding_of(segmenter, engine, address, task, urgent=False)
+            sight_of(segmenter, engine, address, task, urgent=False)
 
 
 def _engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
@@ -125,12 +125,13 @@ def _on_picture(
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Where each object stands, and its regions, one object after the other."""
     go_on()
-    image, embedding = embedding_of(segmenter, engine, address, task, urgent=True)
+    sight = sight_of(segmenter, engine, address, task, urgent=True)
+    engine, embedding = sight.engine, sight.embedding
     asked: list[tuple[_Wanted, Prompt]] = []
     for one in objects:
         with _noted(refused):
             asked.append((one, prompt_of(one.ask, embedding.frame.width, embedding.frame.height)))
-    closer = closer_of(segmenter, engine, address, task, image)
+    closer = closer_of(segmenter, engine, address, task, sight.image)
     masks = predictor.masks_of(engine, embedding, [prompt for _, prompt in asked], segmenter.smallest_share, closer)
     for number in range(len(asked)):
         if number:

@@ -20,7 +20,7 @@ from backend.labelstudio.segmenter import Segmenter
 from backend.segmentation import predictor
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
-from backend.segmentation.engines import FEATURES, Embedding, Engine
+from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import VersionEngine, familiar_in
 from backend.segmentation.preprocess import SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Prompt
@@ -38,9 +38,13 @@ def weights_of(settings: Settings, progress: Callable[[int, int], None] | None =
 def engine_of(settings: Settings, weights: WeightsFile) -> Engine:
     """The engine that runs these weights here, warmed up: no annotator has to wait for a first run. WeightsError."""
     engine = _cold_engine(settings, weights)
+    _warm_up(engine)
+    return engine
+
+
+def _warm_up(engine: Engine) -> None:
     embedding = predictor.encode(engine, np.zeros((SIDE, SIDE, 3), np.uint8), Frame(SIDE, SIDE))
     predictor.decode(engine, embedding, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
-    return engine
 
 
 def _cold_engine(settings: Settings, weights: WeightsFile) -> Engine:
@@ -62,8 +66,7 @@ def version_engine(base: Engine, version: Version) -> Engine:
     if weights.sha256 != version.sha256:
         raise WeightsError(f"{version.file} is not what was recorded: its SHA-256 is {weights.sha256}; fine-tune again")
     engine = _beside(base, weights, version.file.with_suffix(".openvino"), version.name)
-    nothing = Embedding(np.zeros(FEATURES, np.float16), Frame(SIDE, SIDE))
-    predictor.decode(engine, nothing, [Prompt(points=((SIDE / 2, SIDE / 2),), labels=(POSITIVE,))])
+    _warm_up(engine.learned)
     return engine
 
 
@@ -72,19 +75,19 @@ def _beside(base: Engine, weights: WeightsFile, graphs: Path, name: str) -> Vers
     familiar = familiar_in(weights.path)
     if familiar is None:
         raise WeightsError(f"{weights.path} does not say on which pictures it answers: fine-tune again")
-    return VersionEngine(base, _with_decoder_of(base, weights, graphs, name), familiar)
+    return VersionEngine(base, _learned(base, weights, graphs, name), familiar)
 
 
-def _with_decoder_of(base: Engine, weights: WeightsFile, graphs: Path, name: str) -> Engine:
+def _learned(base: Engine, weights: WeightsFile, graphs: Path, name: str) -> Engine:
     from backend.segmentation import engine_openvino
 
     if isinstance(base, engine_openvino.OpenVINOEngine):
-        return engine_openvino.with_decoder_of(base, weights, graphs, name)
+        return engine_openvino.beside(base, weights, graphs, name)
     from backend.segmentation import engine_torch
 
     if isinstance(base, engine_torch.TorchEngine):
-        return engine_torch.with_decoder_of(base, weights, name)
-    raise WeightsError(f"the engine {base.identity} takes no decoder of {name}")
+        return engine_torch.beside(base, weights, name)
+    raise WeightsError(f"the engine {base.identity} takes no version {name}")
 
 
 def project_versions_of(settings: Settings) -> ProjectVersions:

@@ -67,14 +67,31 @@ class Segmenter:
     at_once: Places = field(default_factory=partial(Places, 8))
 
 
-def embedding_of(
-    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool
-) -> tuple[Found, Embedding]:
-    """The image as it was found, and its embedding: known under its hash, engine and preprocessing, or made now.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An image as it was found, the engine that answers on it, and its embedding by that one's encoder."""
+
+    image: Found
+    engine: Engine
+    embedding: Embedding
+
+
+def sight_of(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], urgent: bool) -> Sight:
+    """An image with its embedding: known under its hash, engine and preprocessing, or made now.
 
     urgent: somebody waits for it. The caller has a place among segmenter.at_once.
     """
     image = _found(segmenter, address, task)
+    image, embedding = _seen_by(segmenter, engine, address, task, image, urgent)
+    answering = engine.for_picture(embedding)
+    if answering.identity != engine.identity:
+        image, embedding = _seen_by(segmenter, answering, address, task, image, urgent)
+    return Sight(image, answering, embedding)
+
+
+def _seen_by(
+    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], image: Found, urgent: bool
+) -> tuple[Found, Embedding]:
     if image.data is None:
         if embedding := segmenter.embeddings.known(_key(image, engine, None), urgent):
             return image, embedding

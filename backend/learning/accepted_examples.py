@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.accepted.annotations import Annotation
 from backend.labelstudio.accepted_masks import AcceptedMask, Picture, masks_of
 from backend.labelstudio.interface import Interface
-from backend.labelstudio.segmenter import Segmenter, embedding_of
+from backend.labelstudio.segmenter import Segmenter, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.examples import Example
 from backend.segmentation.engines import Engine
@@ -78,11 +78,11 @@ def _of_task(
         try:
             address = interface.address_of(to_name, item_index, task)
             with segmenter.at_once.taken():
-                image, embedding = embedding_of(segmenter, engine, address, task, urgent=False)
+                sight = sight_of(segmenter, engine, address, task, urgent=False)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
             continue
-        frame = embedding.frame
+        frame = sight.embedding.frame
         fitting = [mask for mask in masks if mask.size == (frame.width, frame.height)]
         if len(fitting) < len(masks):
             log.warning(
@@ -94,7 +94,8 @@ def _of_task(
         if fitting:
             labels, weights = label_map(fitting, frame)
             seen = Frame(labels.shape[1], labels.shape[0])
-            yield AcceptedPicture(Example(image.content, embedding.features, seen, labels, weights), address, task)
+            example = Example(sight.image.content, sight.embedding.features, seen, labels, weights)
+            yield AcceptedPicture(example, address, task)
 
 
 def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:

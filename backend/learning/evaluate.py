@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from backend.learning.clicks import Click, Region, first_click, iou, next_click, tight_box
 from backend.learning.masks import DOMAIN, OBJECT, DataError, Sample, kinds_of, samples_of, source_folders, spread
 from backend.segmentation.engines import Embedding, Engine
-from backend.segmentation.predictor import decode, encode
+from backend.segmentation.predictor import decode, encode, seen
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Prompt
 from backend.segmentation.windows import Closer
@@ -52,19 +52,20 @@ class ModelDoor:
     """
 
     def __init__(self, engine: Engine, windows: bool = True) -> None:
-        self.engine = engine
+        self.engine = self.answering = engine
         self.windows = windows
         self.embedding: Embedding | None = None
         self.closer: Closer | None = None
 
     def open(self, pixels: NDArray[np.uint8]) -> None:
-        self.embedding = encode(self.engine, pixels, Frame.of(pixels))
+        by, self.embedding = seen(self.engine, pixels, Frame.of(pixels))
+        self.answering = by
         if self.windows:
-            self.closer = cache(lambda window: encode(self.engine, pixels[window.rows, window.columns], window.frame))
+            self.closer = cache(lambda window: encode(by, pixels[window.rows, window.columns], window.frame))
 
     def ask(self, prompt: Prompt) -> Region:
         assert self.embedding is not None, "open a picture first"
-        return decode(self.engine, self.embedding, [prompt], closer=self.closer)[0].pixels
+        return decode(self.answering, self.embedding, [prompt], closer=self.closer)[0].pixels
 
 
 @dataclass(frozen=True, slots=True)

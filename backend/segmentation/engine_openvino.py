@@ -16,7 +16,7 @@ from backend.segmentation.graph_files import ENCODER, encoder_in, first_file, gr
 from backend.segmentation.lanes import Lane, Lanes
 from backend.segmentation.mapped_files import let_go
 from backend.segmentation.preprocess import LOW_RES_SIDE
-from backend.segmentation.weights import WeightsFile
+from backend.segmentation.weights import WeightsFile, replaced_encoder
 
 Precision = Literal["auto", "f32", "bf16"]
 
@@ -44,7 +44,7 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
         encoder=_compiled(core, graphs / ENCODER, precision),
         precision=precision,
         decoder=_decoder_in(graphs, core, precision, two=True),
-        identity=f"{encoder_in(graphs)}-openvino-{precision}",
+        identity=_identity(graphs, precision),
         version=f"{weights.name}-{weights.sha256[:8]}",
         twice=weights.betters_boxes,
     )
@@ -53,19 +53,29 @@ def load_openvino_engine(weights: WeightsFile, folder: Path, precision: Precisio
     return engine
 
 
-def with_decoder_of(base: OpenVINOEngine, weights: WeightsFile, folder: Path, name: str) -> OpenVINOEngine:
-    """An engine with the encoder of `base` and the decoder of other weights, that answers as version `name`.
+def beside(base: OpenVINOEngine, weights: WeightsFile, folder: Path, name: str) -> OpenVINOEngine:
+    """An engine of weights that were fine-tuned from those of `base`, that answers as version `name`: with its decoder,
+    and with its encoder where it has one of its own.
 
-    folder: where the decoder's graphs are kept; nothing else need be there. What is compiled is not: it takes a third
-    of a second. All its decodes are done on all cores: a graph for those beside would take 50 MiB for each version.
-    Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
+    folder: where its graphs are kept; nothing else need be there. What is compiled is not: it takes a second at most.
+    All its decodes are done on all cores: a graph for those beside would take 50 MiB for each version. Raises
+    WeightsError where the weights do not hold what they should, or were made for another encoder than base's.
     """
-    graphs = graphs_with(weights, folder, (base.precision,))
-    require_encoder_of(base, encoder_in(graphs), weights)
-    decoder = _decoder_in(graphs, ov.Core(), base.precision, two=False)
+    made_for, precision, core = replaced_encoder(weights), base.precision, ov.Core()
+    graphs = graphs_with(weights, folder, ("encoder", precision) if made_for else (precision,))
+    require_encoder_of(base, made_for or encoder_in(graphs), weights)
+    decoder = _decoder_in(graphs, core, precision, two=False)
     decoder.replay_of(SLOTS)
+    version = replace(base, decoder=decoder, version=name)
+    if made_for:
+        encoder = _compiled(core, graphs / ENCODER, precision)
+        version = replace(version, encoder=encoder, identity=_identity(graphs, precision), encoding=threading.Lock())
     let_go(folder)
-    return replace(base, decoder=decoder, version=name)
+    return version
+
+
+def _identity(graphs: Path, precision: str) -> str:
+    return f"{encoder_in(graphs)}-openvino-{precision}"
 
 
 def _decoder_in(graphs: Path, core: ov.Core, precision: str, two: bool) -> _Decoder:
@@ -120,7 +130,7 @@ class _Decoder:
 @dataclass(frozen=True)
 class OpenVINOEngine:
     """An engine (see engines.Engine). Any thread may call it: a graph uses its cores by itself, so calls take turns, or
-    lanes, those of an engine made `with_decoder_of` it too."""
+    lanes, those of engines `beside` it too."""
 
     encoder: ov.InferRequest
     precision: str

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.segmentation.checkpoints import encoder_hash
 from backend.segmentation.engines import Embedding, Features, Floats, require_encoder_of
 from backend.segmentation.model import GRID, SINGLE_MASK, inference_parts, model_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
-from backend.segmentation.weights import WeightsError, WeightsFile
+from backend.segmentation.weights import WeightsError, WeightsFile, replaced_encoder
 
 Decode = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -73,21 +73,31 @@ def load_torch_engine(weights: WeightsFile, device: str = "auto") -> TorchEngine
     if weights.kind == "torchscript":
         return _torchscript_engine(weights, place, version)
     model = model_of(weights)
-    identity = f"{encoder_hash(model.state_dict(), weights.kind, weights.upsample)}-torch-fp32"
+    identity = _identity(encoder_hash(model.state_dict(), weights.kind, weights.upsample))
     encoder, decoder = inference_parts(model)
-    encoder = encoder.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TorchEngine(encoder, decoder.to(place), place, identity, version, weights.betters_boxes)
+    return TorchEngine(_placed(encoder, place), decoder.to(place), place, identity, version, weights.betters_boxes)
 
 
-def with_decoder_of(base: TorchEngine, weights: WeightsFile, name: str) -> TorchEngine:
-    """An engine with the encoder of `base` and the decoder of other weights, that answers as version `name`.
+def _placed(encoder: nn.Module, device: torch.device) -> nn.Module:
+    return encoder.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    Raises WeightsError where the weights do not hold what they should, or another encoder than base's.
+
+def _identity(encoder: str) -> str:
+    return f"{encoder}-torch-fp32"
+
+
+def beside(base: TorchEngine, weights: WeightsFile, name: str) -> TorchEngine:
+    """An engine of weights that were fine-tuned from those of `base`, that answers as version `name`: with its decoder,
+    and with its encoder where it has one of its own.
+
+    Raises WeightsError where the weights do not hold what they should, or were made for another encoder than base's.
     """
-    model = model_of(weights)
-    require_encoder_of(base, encoder_hash(model.state_dict(), weights.kind, weights.upsample), weights)
-    _, decoder = inference_parts(model)
-    return replace(base, decoder=decoder.to(base.device), version=name)
+    model, made_for = model_of(weights), replaced_encoder(weights)
+    own = encoder_hash(model.state_dict(), weights.kind, weights.upsample)
+    require_encoder_of(base, made_for or own, weights)
+    encoder, decoder = inference_parts(model)
+    version = replace(base, decoder=decoder.to(base.device), version=name)
+    return replace(version, encoder=_placed(encoder, base.device), identity=_identity(own)) if made_for else version
 
 
 def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str) -> TorchEngine:

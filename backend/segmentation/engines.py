@@ -50,7 +50,8 @@ class Engine(Protocol):
         """
 
     def for_picture(self, embedding: Embedding) -> Engine:
-        """The engine that answers on this picture, and on windows of it. embedding: of the whole picture."""
+        """The engine that answers on this picture, and on windows of it. embedding: of the whole picture, by this
+        engine. One of another identity answers on embeddings of its own encoder (see predictor.seen)."""
 
     def encode(self, canvas: Floats) -> Features:
         """Canvas 1 x 3 x 1024 x 1024 -> the features of an embedding."""
@@ -67,7 +68,7 @@ class Engine(Protocol):
 
 
 def require_encoder_of(base: Engine, encoder: str, weights: WeightsFile) -> None:
-    """Raises WeightsError where `weights`, whose encoder has this hash, were made for another encoder than base's."""
+    """Raises WeightsError where `weights`, made for the encoder of this hash, were made for another than base's."""
     if not base.identity.startswith(f"{encoder}-"):
         raise WeightsError(
             f"{weights.path} was made for another encoder than that of {base.version}: fine-tune again, or set "

@@ -98,7 +98,8 @@ def familiar_in(path: Path) -> Familiar | None:
 
 @dataclass(frozen=True, eq=False)
 class VersionEngine:
-    """An engine (see engines.Engine) of a version: two decoders on the embeddings of one encoder."""
+    """An engine (see engines.Engine) of a version: what was learned beside its base, whose encoder tells pictures
+    apart. Where learned has an encoder of its own, it wants embeddings of that."""
 
     base: Engine
     learned: Engine
@@ -127,5 +128,5 @@ class VersionEngine:
     def decode(
         self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
-        """As the engine for this picture does."""
+        """As the engine for this picture does, if it is content with the base's embedding."""
         return self.for_picture(embedding).decode(embedding, coordinates, labels, low_res)

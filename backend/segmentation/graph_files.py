@@ -19,6 +19,9 @@ ENCODER, ABOUT = "encoder.xml", "about.json"
 GRAPHS_DEPEND_ON = ("openvino_graphs", "slots", "model", "layers", "repvit", "tinyvit")
 """Modules that decide what the graphs compute: graphs of another release are not used."""
 
+ALL_PARTS = ("encoder", "f32", "bf16")
+"""The encoder, which is compiled for any precision, and decoders, which have theirs in them."""
+
 ROOM = 256 << 20
 """Bytes that graphs and what is compiled of them may take at most."""
 
@@ -28,15 +31,15 @@ def graphs_of(weights: WeightsFile, folder: Path) -> Path:
 
     For all precisions: who prepares a folder need not have the CPU that uses it.
     """
-    return graphs_with(weights, folder, ("encoder", "f32", "bf16"))
+    return graphs_with(weights, folder, ALL_PARTS)
 
 
 def graphs_with(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> Path:
-    """As graphs_of, for some parts of the model: see openvino_graphs."""
+    """As graphs_of, for some of ALL_PARTS."""
     source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
     version = ov.__version__.split("-")[0]
     name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
-    graphs = folder / (name if "encoder" in parts else f"{name}-decoder-{'-'.join(parts)}")
+    graphs = folder / (name if parts == ALL_PARTS else f"{name}-{'-'.join(parts)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{graphs}.lock"):

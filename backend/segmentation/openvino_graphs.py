@@ -18,17 +18,14 @@ import torch
 
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
 from backend.segmentation.engines import FEATURES
-from backend.segmentation.graph_files import ABOUT, ENCODER, first_file, replay_file
+from backend.segmentation.graph_files import ABOUT, ALL_PARTS, ENCODER, first_file, replay_file
 from backend.segmentation.model import example_inputs, inference_parts, load_model
 from backend.segmentation.preprocess import LOW_RES_SIDE, SIDE
 from backend.segmentation.slots import SlottedDecoder
 
 
 def write_graphs(weights: Path, kind: str, upsample: str, folder: Path, parts: Sequence[str]) -> None:
-    """The parts, and the encoder's hash, into `folder`. Raises WeightsError.
-
-    parts: "encoder", which is compiled for any precision, and decoders, which have theirs in them: "f32", "bf16".
-    """
+    """Those of graph_files.ALL_PARTS, and the encoder's hash, into `folder`. Raises WeightsError."""
     state = read_state_dict(weights)
     model = load_model(state, kind, upsample)  # type: ignore[arg-type]
     canvas, (embedding, *prompt) = example_inputs(prompts=1)
@@ -77,6 +74,6 @@ def _write(module: torch.nn.Module, example: tuple[torch.Tensor, ...], shapes: l
 
 
 if __name__ == "__main__":
-    if "encoder" not in sys.argv[5:]:
+    if sys.argv[5:] != list(ALL_PARTS):
         os.nice(19)  # another version answers meanwhile, and whoever clicks there goes first
     write_graphs(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), sys.argv[5:])

@@ -43,6 +43,13 @@ def encode(engine: Engine, pixels: NDArray[np.uint8], frame: Frame) -> Embedding
     return Embedding(engine.encode(canvas_of(pixels, frame)), frame)
 
 
+def seen(engine: Engine, pixels: NDArray[np.uint8], frame: Frame) -> tuple[Engine, Embedding]:
+    """The engine that answers on a picture, and the picture's embedding by that one's encoder. As `encode`."""
+    embedding = encode(engine, pixels, frame)
+    answering = engine.for_picture(embedding)
+    return answering, embedding if answering.identity == engine.identity else encode(answering, pixels, frame)
+
+
 def decode(engine: Engine, embedding: Embedding, prompts: Sequence[Prompt], closer: Closer | None = None) -> list[Mask]:
     """One mask per prompt, in order, all their parts kept; see masks_of."""
     masks = dict(masks_of(engine, embedding, prompts, closer=closer))

@@ -16,8 +16,9 @@ ASSETS = Path(__file__).resolve().parents[2] / "model_assets"
 UPSAMPLE_AS_PUBLISHED = "bicubic"
 """What a repvit_m1 file means that does not say: EdgeSAM's published checkpoints do not, and mean this."""
 
-BASE, BASE_HASH = "base", "base_sha256"
-"""What a fine-tuned file says in its metadata: the name or path of the weights that it began with, and their hash."""
+BASE, BASE_HASH, BASE_ENCODER = "base", "base_sha256", "base_encoder"
+"""What a fine-tuned file says in its metadata: the name or path of the weights that it began with, and their hash; and
+where it has an encoder of its own, the hash of theirs."""
 
 S_LAB = "S-Lab License 1.0: for non-commercial purposes only; ask its authors for any other use"
 APACHE = "Apache-2.0"
@@ -170,6 +171,11 @@ def base_of(weights: WeightsFile, folder: Path, accept_licence: bool = False) ->
             f"has {base.sha256}: fine-tune again"
         )
     return base
+
+
+def replaced_encoder(weights: WeightsFile) -> str | None:
+    """The hash of the base's encoder where a fine-tuned file has one of its own, else None. Raises WeightsError."""
+    return said_in(weights.path).get(BASE_ENCODER)
 
 
 def _published(weights: Published, folder: Path, accept_licence: bool, progress: Progress | None) -> WeightsFile:

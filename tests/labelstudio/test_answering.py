@@ -370,6 +370,35 @@ def test_a_mask_covers_what_the_engine_drew():
     assert (mask & disc).sum() / (mask | disc).sum() > 0.97
 
 
+class OwnEncoder(DiscEngine):
+    """A version's: sees pictures in its own way."""
+
+    identity = "own"
+
+
+class Chooser(DiscEngine):
+    """A version beside its base, which leaves every picture to it, or none."""
+
+    def __init__(self, learned, knows):
+        super().__init__()
+        self.learned, self.knows = learned, knows
+
+    def for_picture(self, _embedding):
+        return self.learned if self.knows else self
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_who_answers_on_a_picture_sees_it_with_its_own_encoder_once(knows):
+    learned = OwnEncoder()
+    engine = Chooser(learned, knows)
+    segmenter = segmenter_of(engine)
+    for _ in range(2):
+        [prediction] = answer(segmenter, [task()], CONFIG, context())
+        assert prediction["result"]
+    assert (engine.encoded, learned.encoded) == (1, int(knows))
+    assert (len(engine.colours), len(learned.colours)) == ((0, 2) if knows else (2, 0))
+
+
 class SpotEngine(DiscEngine):
     """Sees small things, and is not sure of their upper edge."""
 

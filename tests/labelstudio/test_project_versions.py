@@ -202,5 +202,5 @@ def test_a_real_version_answers_until_its_file_changes(
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
     with pytest.raises(WeightsError, match="is not what was recorded"):
         version_engine(base, made)
-    with pytest.raises(WeightsError, match="takes no decoder"):
+    with pytest.raises(WeightsError, match="takes no version"):
         version_engine(DiscEngine(), Version(P, 1, file.stem, file, sha256_of(file), "c168a5b0", True, {}, "", None))

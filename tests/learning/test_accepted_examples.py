@@ -9,7 +9,7 @@ from backend.accepted.annotations import Annotation
 from backend.labelstudio import rle
 from backend.labelstudio.accepted_masks import AcceptedMask
 from backend.labelstudio.interface import interface_of
-from backend.labelstudio.segmenter import embedding_of
+from backend.labelstudio.segmenter import sight_of
 from backend.learning import accepted_examples
 from backend.learning.accepted_examples import ACCEPTED, DRAWN, label_map, pictures_of
 from backend.segmentation.preprocess import Frame
@@ -73,7 +73,8 @@ def test_an_example_of_a_picture(made):
 
 def test_the_embedding_is_the_one_that_serving_made(made):
     task = {"id": 1, "project": "27.5", "data": {"image": HERE}}
-    _, served = embedding_of(made.segmenter, made.engine, HERE, task, urgent=True)
+    with made.segmenter.at_once.taken():
+        served = sight_of(made.segmenter, made.engine, HERE, task, urgent=True).embedding
     encoded = made.engine.encoded
     [example] = made(annotation(1, region(filled(LARGE))))
     assert example.features is served.features

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from backend.learning.networks import save_weights
 from backend.learning.version_files import write_version
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
-from backend.segmentation.engine_torch import load_torch_engine, with_decoder_of
+from backend.segmentation.engine_torch import beside, load_torch_engine
 from backend.segmentation.familiar import Familiar, familiar_in
 from backend.segmentation.model import build_model, model_of
 from backend.segmentation.weights import WeightsError, WeightsFile, base_of, find_weights
@@ -35,7 +35,7 @@ def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
     assert known is not None
     assert (known.own.shape, known.others.shape) == ((3, 512), (2, 512))
     assert base_of(version, tmp_path) == random_weights
-    assert with_decoder_of(load_torch_engine(random_weights, "cpu"), version, "v1").version == "v1"
+    assert beside(load_torch_engine(random_weights, "cpu"), version, "v1").version == "v1"
     assert [path.name for path in version.path.parent.iterdir()] == ["v.safetensors"]
 
 

@@ -13,13 +13,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from backend.segmentation import engine_torch
-from backend.segmentation.checkpoints import read_state_dict, sha256_of
-from backend.segmentation.engine_openvino import SLOTS, load_openvino_engine, with_decoder_of
+from backend.segmentation.checkpoints import encoder_hash, read_state_dict, sha256_of
+from backend.segmentation.engine_openvino import SLOTS, beside, load_openvino_engine
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Embedding, Engine
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import Frame
-from backend.segmentation.weights import WeightsError, WeightsFile, find_weights
+from backend.segmentation.weights import BASE_ENCODER, WeightsError, WeightsFile, find_weights
 
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "photographs" / "cat.jpg"
 
@@ -144,16 +144,16 @@ def learned(edgesam: WeightsFile, tmp_path_factory: pytest.TempPathFactory) -> W
     return _saved(state, tmp_path_factory.mktemp("learned") / "learned.safetensors")
 
 
-def _saved(state: dict, path: Path) -> WeightsFile:
-    save_file(state, path, {"encoder": "repvit_m1", "upsample": "bilinear"})
+def _saved(state: dict, path: Path, **said: str) -> WeightsFile:
+    save_file(state, path, {"encoder": "repvit_m1", "upsample": "bilinear", **said})
     weights = find_weights(str(path), path.parent)
     assert weights.sha256 == sha256_of(path)
     return weights
 
 
 def test_a_version_has_a_decoder_of_its_own_and_the_encoder_of_the_base(engine, oracle, embedding, learned, tmp_path):
-    version = with_decoder_of(engine, learned, tmp_path, "edgesam-p1-v1")
-    wanted = engine_torch.with_decoder_of(oracle, learned, "edgesam-p1-v1")
+    version = beside(engine, learned, tmp_path, "edgesam-p1-v1")
+    wanted = engine_torch.beside(oracle, learned, "edgesam-p1-v1")
     asked = embedding, np.full((1, 2, 2), 512, np.float32), np.array([[1, -1]]), None
     before = engine.decode(*asked)
     np.testing.assert_allclose(version.decode(*asked), wanted.decode(*asked), atol=2e-3)
@@ -164,11 +164,37 @@ def test_a_version_has_a_decoder_of_its_own_and_the_encoder_of_the_base(engine, 
     assert not list(tmp_path.rglob("encoder.*")), "the encoder is there already"
 
 
+def test_a_version_that_says_so_has_an_encoder_of_its_own(engine, oracle, embedding, edgesam, tmp_path):
+    state = read_state_dict(edgesam.path)
+    made_for = encoder_hash(state, edgesam.kind, edgesam.upsample)
+    state["image_encoder.neck.3.bias"] += 0.25
+    learned = _saved(state, tmp_path / "learned.safetensors", **{BASE_ENCODER: made_for})
+    version = beside(engine, learned, tmp_path, "edgesam-p1-v1")
+    wanted = engine_torch.beside(oracle, learned, "edgesam-p1-v1")
+    canvas = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    canvas = canvas.repeat(16, axis=2).repeat(16, axis=3)
+    seen = version.encode(canvas)
+    np.testing.assert_allclose(seen, embedding.features.astype(np.float32) + 0.25, atol=2e-3)
+    np.testing.assert_allclose(seen, wanted.encode(canvas), rtol=2e-3, atol=1e-3)
+    np.testing.assert_array_equal(engine.encode(canvas), embedding.features)
+    own = encoder_hash(state, edgesam.kind, edgesam.upsample)
+    assert (version.identity, wanted.identity) == (f"{own}-openvino-f32", f"{own}-torch-fp32")
+    assert own != made_for
+
+
+def test_an_encoder_made_from_that_of_other_weights_is_refused(engine, oracle, edgesam, tmp_path):
+    other = _saved(read_state_dict(edgesam.path), tmp_path / "other.safetensors", **{BASE_ENCODER: "0123456789abcdef"})
+    with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder than that of edgesam-"):
+        beside(engine, other, tmp_path, "v1")
+    with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder"):
+        engine_torch.beside(oracle, other, "v1")
+
+
 def test_a_version_of_another_encoder_is_refused(engine, oracle, edgesam, tmp_path):
     state = read_state_dict(edgesam.path)
     state[next(key for key in state if key.startswith("image_encoder."))].mul_(1.5)
     other = _saved(state, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder than that of edgesam-"):
-        with_decoder_of(engine, other, tmp_path, "v1")
+        beside(engine, other, tmp_path, "v1")
     with pytest.raises(WeightsError, match=r"other\.safetensors was made for another encoder"):
-        engine_torch.with_decoder_of(oracle, other, "v1")
+        engine_torch.beside(oracle, other, "v1")

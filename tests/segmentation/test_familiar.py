@@ -8,6 +8,7 @@ import pytest
 from backend.segmentation.checkpoints import WeightsError
 from backend.segmentation.engines import FEATURES, Embedding, Engine, Features, Floats
 from backend.segmentation.familiar import VersionEngine, familiar_in, familiar_with, look_of
+from backend.segmentation.predictor import seen
 from backend.segmentation.preprocess import Frame
 
 
@@ -90,6 +91,19 @@ def test_a_version_answers_what_it_knows_and_its_base_the_rest() -> None:
     assert version.decode(picture(0.1, seed=2), *asked)[0, 0, 0] == 5
     assert version.for_picture(picture(0.9, seed=2)) is version.learned
     assert version.for_picture(picture(0.1, seed=2)) is version.base
+
+
+def test_a_picture_is_seen_by_the_encoder_of_who_answers_on_it() -> None:
+    familiar = familiar_with([picture(5.0)], [picture(0.0)])
+    pixels, frame = np.zeros((48, 64, 3), np.uint8), Frame(64, 48)
+    base, learned = Constant("base", 5), Constant("v1", 7)
+    engine, embedding = seen(VersionEngine(base, learned, familiar), pixels, frame)
+    assert engine is learned
+    assert embedding.features[0, 0] == 7
+    base.number = 0
+    engine, embedding = seen(VersionEngine(base, learned, familiar), pixels, frame)
+    assert engine is base
+    assert embedding.features[0, 0] == 0
 
 
 def test_files_that_were_not_fine_tuned_know_nothing(tmp_path: Path) -> None:
