@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from backend.accepted.annotations import Annotation
 from backend.labelstudio.accepted_masks import AcceptedMask, Picture, masks_of
 from backend.labelstudio.interface import Interface
+from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.segmenter import Segmenter, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
-from backend.learning.examples import Example
+from backend.learning.examples import Example, jpeg_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.preprocess import SIDE, Frame
 
 MOST_PICTURES = 400
-"""The newest ones; each takes 2 MiB for its embedding and up to as much for its labels."""
+"""The newest ones; each takes 2 MiB for its embedding, up to as much for its labels, and a tenth for its picture."""
 
 DRAWN, ACCEPTED = 1.0, 0.5
 """How much a mask counts: one that a person drew or corrected, and one that was accepted as the model gave it."""
@@ -79,6 +80,9 @@ def _of_task(
             address = interface.address_of(to_name, item_index, task)
             with segmenter.at_once.taken():
                 sight = sight_of(segmenter, engine, address, task, urgent=False)
+                data = sight.image.data or segmenter.images.find(address, task, anew=True).data
+                assert data is not None, "asked anew, the bytes come"
+                pixels, _ = pixels_of(data, segmenter.images.max_pixels)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
             continue
@@ -94,7 +98,8 @@ def _of_task(
         if fitting:
             labels, weights = label_map(fitting, frame)
             seen = Frame(labels.shape[1], labels.shape[0])
-            example = Example(sight.image.content, sight.embedding.features, seen, labels, weights)
+            picture, features = jpeg_of(pixels, frame), sight.embedding.features
+            example = Example(sight.image.content, features, seen, labels, weights, picture)
             yield AcceptedPicture(example, address, task)
 
 

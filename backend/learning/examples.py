@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from backend.learning.masks import Sample
 from backend.segmentation.engines import Embedding, Engine, Features
@@ -24,7 +26,7 @@ class Example:
 
     key: its name for ever, the hash of its bytes. features: the embedding. frame: how the label
     map lies on the canvas. labels: int16 height x width of the frame, 0 where nothing is, else 1 to n. weights: how
-    much each of the n objects counts.
+    much each of the n objects counts. jpeg: the picture as it lies on the canvas: see jpeg_of.
     """
 
     key: str
@@ -32,10 +34,23 @@ class Example:
     frame: Frame
     labels: NDArray[np.int16]
     weights: tuple[float, ...]
+    jpeg: bytes
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """RGB uint8 H x W x 3, in its size on the canvas."""
+        return np.asarray(Image.open(io.BytesIO(self.jpeg)))
 
     @property
     def embedding(self) -> Embedding:
         return Embedding(self.features, self.frame)
+
+
+def jpeg_of(pixels: NDArray[np.uint8], frame: Frame) -> bytes:
+    """RGB uint8 H x W x 3 -> a file of it in its size on the canvas: a tenth of the memory."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize(frame.scaled, Image.Resampling.BILINEAR).save(file, "JPEG", quality=95)
+    return file.getvalue()
 
 
 def example_of(engine: Engine, sample: Sample) -> Example:
@@ -54,6 +69,7 @@ def example_of(engine: Engine, sample: Sample) -> Example:
         Frame(labels.shape[1], labels.shape[0]),
         ordered,
         (1.0,) * len(numbers),
+        jpeg_of(pixels, frame),
     )
 
 

@@ -31,7 +31,7 @@ def finetune_command(
         float | None, typer.Option(min=0, help="Longest time, instead of EDGESAM_FINETUNE_MINUTES.")
     ] = None,
 ) -> None:
-    """Teach the mask decoder what a project's annotators accepted, or the masks of a folder; compare old and new.
+    """Teach the model what a project's annotators accepted, or the masks of a folder; compare old and new.
 
     A project gets a version of its own, where that is better. A folder gives a file, better or not.
     """

@@ -43,8 +43,8 @@ def finetune_files(
     outcome = tuned(
         model, engine, [example for example, _ in came_from.values()], settings.edgesam_finetune_minutes, say
     )
-    write_version(weights, outcome.decoder, outcome.familiar, out)
-    old, new = version_answers(model, None), version_answers(model, (outcome.decoder, outcome.familiar))
+    write_version(weights, outcome.learned, outcome.familiar, out)
+    old, new = version_answers(model, None), version_answers(model, (outcome.learned, outcome.familiar))
     cases = [case_of(example, came_from[example.key][1].pixels(), old, new) for example in outcome.judged[:SHOWN]]
     version_report(out.with_suffix(".html"), out.stem, weights.name, outcome.curve, outcome.verdict, cases)
     return outcome.verdict

@@ -25,8 +25,8 @@ from backend.segmentation.prompts import Prompt
 Figures = dict[str, float]
 """Mean IoU in percent: box, click1, click2, click3."""
 
-Answers = Callable[[Embedding], Decode]
-"""Which decoder answers a picture."""
+Answers = Callable[[Example], tuple[Decode, Embedding]]
+"""Which decoder answers a picture, and on which embedding of it."""
 
 NAMES = ("box", "click1", "click2", "click3")
 JUDGED = ("box", "click1", "click3")
@@ -85,13 +85,13 @@ class TorchDecoder:
 
 
 def everywhere(decode: Decode) -> Answers:
-    """One decoder, whatever the picture."""
-    return lambda _: decode
+    """One decoder on the base's embedding, whatever the picture."""
+    return lambda example: (decode, example.embedding)
 
 
-def where_familiar(familiar: Familiar, learned: Decode, base: Decode) -> Answers:
+def where_familiar(familiar: Familiar, learned: Answers, base: Answers) -> Answers:
     """As a version answers (backend/segmentation/familiar.py)."""
-    return lambda embedding: learned if familiar.holds(embedding) else base
+    return lambda example: learned(example) if familiar.holds(example.embedding) else base(example)
 
 
 def judged(answers: Answers, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
@@ -101,8 +101,8 @@ def judged(answers: Answers, examples: Sequence[Example], each: int = OBJECTS_EA
 
 
 def _objects_figures(answers: Answers, example: Example, each: int) -> list[Figures]:
-    embedding = example.embedding
-    engine = TorchDecoder(answers(embedding))
+    decoder, embedding = answers(example)
+    engine = TorchDecoder(decoder)
 
     def ask(prompt: Prompt) -> Region:
         return decode(engine, embedding, [prompt])[0].pixels

@@ -23,14 +23,15 @@ from backend.learning.accepted_examples import pictures_of
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError
 from backend.learning.refresh import number_of, project_of, refreshed
+from backend.learning.student import DECODER, ENCODER
 from backend.learning.tuning import Learned, Outcome, tuned, version_answers
 from backend.learning.version_files import write_version
 from backend.learning.worker import give_way, work_off
-from backend.segmentation.checkpoints import sha256_of
+from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import familiar_in
 from backend.segmentation.model import model_of
-from backend.segmentation.weights import WeightsFile, find_weights
+from backend.segmentation.weights import WeightsFile, find_weights, replaced_encoder
 from backend.settings import Settings
 
 FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
@@ -70,7 +71,7 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, "compared_with": serving}
     version = _written(settings, job, weights, outcome, metrics)
-    before, after = version_answers(model, old), version_answers(model, (outcome.decoder, outcome.familiar))
+    before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
     report_on(version, serving, before, after, outcome, pictures, segmenter.images)
     _settled(settings, engine.result(), version)
     return f"{version.name}, from {found}: {outcome.verdict.reason}"
@@ -100,8 +101,10 @@ def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[st
     familiar = familiar_in(serving.file) if serving and serving.base == weights.sha256[:8] else None
     if serving is None or familiar is None:
         return f"{weights.name}-{weights.sha256[:8]}", None
-    model = model_of(find_weights(str(serving.file), settings.model_dir))
-    return serving.name, (model.mask_decoder.state_dict(), familiar)
+    file = find_weights(str(serving.file), settings.model_dir)
+    learned = (DECODER, ENCODER) if replaced_encoder(file) else (DECODER,)
+    state = {name: value for name, value in read_state_dict(file.path).items() if name.startswith(learned)}
+    return serving.name, (state, familiar)
 
 
 def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcome, metrics: dict[str, Any]) -> Version:
@@ -109,7 +112,7 @@ def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcom
     number, base = versions.next_number(settings.model_dir, job.project), weights.sha256[:8]
     name = f"edgesam-{base}-p{number_of(job.project)}-v{number}"
     file = settings.model_dir / versions.FOLDER / job.project / f"{name}.safetensors"
-    write_version(weights, outcome.decoder, outcome.familiar, file)
+    write_version(weights, outcome.learned, outcome.familiar, file)
     return Version(
         project=job.project,
         number=number,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from backend.learning.decoding import decoder_of
 from backend.learning.devices import place_for
@@ -27,15 +26,15 @@ from backend.learning.gate import (
     where_familiar,
 )
 from backend.learning.masks import samples_of
+from backend.learning.student import State, answers_of
 from backend.segmentation.engines import Embedding, Engine
 from backend.segmentation.familiar import Familiar, familiar_with
 from backend.segmentation.model import SegmentationModel
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import Frame
 
-State = dict[str, Tensor]
 Learned = tuple[State, Familiar]
-"""A version: its mask decoder's state, and on which pictures it answers."""
+"""A version: what it learned, and on which pictures it answers."""
 
 GENERAL = Path(__file__).resolve().parents[2] / "model_assets" / "general"
 """Pictures of everyday things, with masks, that come with the project: what must not be forgotten."""
@@ -57,12 +56,12 @@ SHARE_OF_TRAINING = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """decoder: the tuned mask decoder's state. familiar: on which pictures it answers; on others the base does.
+    """learned: what is to serve. familiar: on which pictures it answers; on others the base does.
 
     curve: see finetune.Tuned. judged: the validation pictures.
     """
 
-    decoder: State
+    learned: State
     familiar: Familiar
     curve: Curve
     verdict: Verdict
@@ -77,7 +76,7 @@ def tuned(
     say: Callable[[str], None],
     serving: Learned | None = None,
 ) -> Outcome:
-    """Fine-tunes `model`'s mask decoder on two or more examples, and compares; on a GPU where there is one.
+    """Fine-tunes `model` on two or more examples, and compares; on a GPU where there is one.
 
     engine: encodes the general pictures. serving: the version that answers the project now, if it is one. Learning
     begins with `model`, the base, each time, and with all examples: what one version forgot the next one need not. Half
@@ -93,29 +92,29 @@ def tuned(
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
     familiar = familiar_with([example.embedding for example in training], _everyday(engine))
     near = [example for example in general[::2] if familiar.holds(example.embedding)]
-    learned = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
+    found = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
     bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
-    decoder, share = _bearable(model, learned.decoder, near, bearable)
+    learned, share = _bearable(model, found.learned, near, bearable)
     say(f"{share:.0%} of what was learned, since {len(near)} of {len(general[::2])} general pictures look alike")
     say(f"comparing on {len(validation[:MOST_JUDGED])} pictures of the project and {len(general[1::2])} general ones")
     verdict = compared(
         version_answers(model, serving),
-        version_answers(model, (decoder, familiar)),
+        version_answers(model, (learned, familiar)),
         version_answers(model, None),
         validation[:MOST_JUDGED],
         general[1::2],
     )
     say(verdict.reason)
-    return Outcome(decoder, familiar, learned.curve, verdict, validation)
+    return Outcome(learned, familiar, found.curve, verdict, validation)
 
 
 def version_answers(model: SegmentationModel, version: Learned | None) -> Answers:
     """How a version of this base answers, or the base itself."""
-    base = decoder_of(model)
+    base = everywhere(decoder_of(model))
     if version is None:
-        return everywhere(base)
-    decoder, familiar = version
-    return where_familiar(familiar, decoder_of(with_decoder(model, decoder)), base)
+        return base
+    learned, familiar = version
+    return where_familiar(familiar, answers_of(model, learned), base)
 
 
 def _everyday(engine: Engine) -> list[Embedding]:
@@ -126,7 +125,7 @@ def _everyday(engine: Engine) -> list[Embedding]:
 def _bearable(
     model: SegmentationModel, learned: State, near: Sequence[Example], most_loss: float
 ) -> tuple[State, float]:
-    """The decoder on the straight way from the model's own to the learned one that goes as far as possible without
+    """The weights on the straight way from the model's own to those learned that go as far as possible without
     losing more points than that, and how far that is. Half of the way keeps most of what was learned (arXiv
     2109.01903).
 
@@ -134,17 +133,10 @@ def _bearable(
     """
     if not near:
         return learned, 1.0
-    own = {name: value.cpu() for name, value in model.mask_decoder.state_dict().items()}
+    own = {name: value.cpu() for name, value in model.state_dict().items()}
     before = overall(judged(everywhere(decoder_of(model)), near))
     for share in SHARES:
         mixed = {name: torch.lerp(own[name], value, share) for name, value in learned.items()}
-        if before - overall(judged(everywhere(decoder_of(with_decoder(model, mixed))), near)) <= most_loss:
+        if before - overall(judged(answers_of(model, mixed), near)) <= most_loss:
             break
     return mixed, share
-
-
-def with_decoder(model: SegmentationModel, decoder: State) -> SegmentationModel:
-    """A copy of the model with another mask decoder."""
-    changed = copy.deepcopy(model)
-    changed.mask_decoder.load_state_dict(decoder)
-    return changed.requires_grad_(False)

@@ -54,8 +54,8 @@ def case_of(example: Example, pixels: NDArray[np.uint8], old: Answers, new: Answ
     number = 1 + int(np.bincount(example.labels.ravel(), minlength=2)[1:].argmax())
     truth = example.labels == number
     click = first_click(truth)
-    engines = (TorchDecoder(answers(example.embedding)) for answers in (old, new))
-    before, after = (decode(engine, example.embedding, [as_prompt([click])])[0].pixels for engine in engines)
+    seen = (answers(example) for answers in (old, new))
+    before, after = (decode(TorchDecoder(one), embedding, [as_prompt([click])])[0].pixels for one, embedding in seen)
     fitting = cv2.resize(pixels, truth.shape[::-1], interpolation=cv2.INTER_AREA)
     return Case(np.asarray(fitting, np.uint8), truth, before, after, click)
 

@@ -35,6 +35,8 @@ class RepViT(nn.Module):
         for channels, squeezes in STAGES:
             if channels != width:
                 blocks.append(downsampling_block(width, channels))
+            if channels == STAGES[-2][0]:
+                self.first_late = len(blocks)
             blocks.extend(block(channels, squeeze) for squeeze in squeezes)
             width = channels
             if channels == STAGES[-2][0]:
@@ -45,9 +47,21 @@ class RepViT(nn.Module):
         self.neck = neck(EMBEDDING_CHANNELS)
 
     def forward(self, canvas: Tensor) -> Tensor:
-        x = middle = canvas
-        for index, layer in enumerate(self.features):
+        return self.late(self.early(canvas))
+
+    def early(self, canvas: Tensor) -> Tensor:
+        """The stages of stride 4 and 8, and the way to the next: B x 192 x 64 x 64."""
+        x = canvas
+        for layer in list(self.features)[: self.first_late]:
             x = layer(x)
+        return x
+
+    def late(self, early: Tensor) -> Tensor:
+        """What comes after `early`: most of the weights."""
+        x = middle = early
+        for index, layer in enumerate(self.features):
+            if index >= self.first_late:
+                x = layer(x)
             if index == self._last_of_middle:
                 middle = x
         embedding: Tensor = self.neck(self.fuse_stage2(middle) + self.fuse_stage3(x))

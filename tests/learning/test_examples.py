@@ -15,7 +15,7 @@ from backend.segmentation.weights import WeightsFile
 
 
 def named(key: str) -> Example:
-    return Example(key, np.zeros((1, 1, 1), np.float16), Frame(1, 1), np.zeros((1, 1), np.int16), ())
+    return Example(key, np.zeros((1, 1, 1), np.float16), Frame(1, 1), np.zeros((1, 1), np.int16), (), b"")
 
 
 def keys(examples: list[Example]) -> set[str]:

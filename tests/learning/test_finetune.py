@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from backend.learning import finetune as finetuning
-from backend.learning.examples import Example
-from backend.learning.finetune import OBJECTS, chosen_object, drawn, finetune, low_res_labels
+from backend.learning.examples import Example, jpeg_of
+from backend.learning.finetune import chosen_objects, drawn, finetune, low_res_labels
 from backend.learning.masks import DataError
 from backend.segmentation.model import SegmentationModel, build_model
 from backend.segmentation.preprocess import Frame
@@ -24,7 +24,9 @@ def picture(seed: int, objects: int = 2, weights: tuple[float, ...] | None = Non
         middle = (number + 0.5) * width, 60 + 5 * (seed % 3)
         labels[(columns - middle[0]) ** 2 + (rows - middle[1]) ** 2 < (0.4 * width) ** 2] = number + 1
     features = np.random.default_rng(seed).normal(size=(4096, 256))
-    return Example(str(seed), features.astype(np.float16), Frame(160, 120), labels, weights or (1.0,) * objects)
+    pixels = (labels[..., None] * np.array([90, 60, 30])).astype(np.uint8)
+    jpeg, weights = jpeg_of(pixels, Frame(160, 120)), weights or (1.0,) * objects
+    return Example(str(seed), features.astype(np.float16), Frame(160, 120), labels, weights, jpeg)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_labels_lie_on_the_grid_as_the_picture_lies_on_the_canvas() -> None:
 def test_objects_that_count_more_come_more_often() -> None:
     random, example = np.random.default_rng(0), picture(0, weights=(1.0, 0.25))
     first = low_res_labels(example) == 1
-    came = [np.array_equal(chosen_object(example, random), first) for _ in range(300)]
+    came = [np.array_equal(*chosen_objects(example, random, 1), first) for _ in range(300)]
     assert 0.7 < np.mean(came) < 0.9
 
 
@@ -55,7 +57,7 @@ def test_objects_too_small_for_the_grid_are_left_out() -> None:
     example.labels[0, :3] = 1
     random = np.random.default_rng(0)
     for _ in range(20):
-        assert np.array_equal(chosen_object(example, random), low_res_labels(example) == 2)
+        assert np.array_equal(*chosen_objects(example, random, 4), low_res_labels(example) == 2)
 
 
 def test_answers_are_least_apart_where_they_are_the_same() -> None:
@@ -76,37 +78,58 @@ def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel)
         finetune(model, [speck], [picture(1)], [], 1.0, lambda _: None)
 
 
-def test_a_step_sees_several_pictures_each_object_with_its_own_embedding() -> None:
-    examples = [picture(seed, objects=1 + seed) for seed in range(4)]
-    embeddings, truth = drawn(examples, np.random.default_rng(0), OBJECTS)
-    assert embeddings.shape == (OBJECTS, 4096, 256)
-    assert truth.shape == (OBJECTS, 256, 256)
-    by_embedding = {example.features.tobytes(): example for example in examples}
-    seen = [by_embedding[embedding.numpy().tobytes()] for embedding in embeddings]
-    assert len({example.key for example in seen}) > 1
-    for example, mask in zip(seen, truth, strict=True):
-        assert len(set(low_res_labels(example)[mask])) == 1
-    few, _ = drawn(examples[:1], np.random.default_rng(0), OBJECTS)
-    assert len(few) == OBJECTS  # one picture of one object comes again and again
+def test_a_step_asks_for_some_of_a_pictures_objects_each_once() -> None:
+    example, random = picture(0, objects=6), np.random.default_rng(0)
+    cells = low_res_labels(example)
+    for _ in range(10):
+        masks = chosen_objects(example, random, 4)
+        assert masks.shape == (4, 256, 256)
+        assert len({cells[mask].max() for mask in masks}) == 4
+        assert all(len(set(cells[mask])) == 1 for mask in masks)
+    assert len(chosen_objects(picture(0, objects=2), random, 4)) == 2
 
 
-def test_only_the_mask_decoder_learns_and_the_model_given_stays(
-    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_of_many_objects_come_more_often() -> None:
+    examples, random = [picture(0, objects=1), picture(1, objects=9)], np.random.default_rng(0)
+    came = [drawn(examples, random).key for _ in range(400)]
+    assert 0.65 < came.count("1") / 400 < 0.85
+
+
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "CHECKS", 1)
     monkeypatch.setattr(finetuning, "OBJECTS", 2)
-    monkeypatch.setattr(finetuning, "GENERAL_OBJECTS", 1)
     monkeypatch.setattr(finetuning, "time", SimpleNamespace(monotonic=count().__next__))  # a second a look at the clock
+
+
+def test_the_decoder_and_the_encoder_learn_and_the_model_given_stays(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_steps(monkeypatch)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[str] = []
-    learned = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 0.15, told.append)
+    found = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 0.1, told.append)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
-    assert learned.decoder.keys() == model.mask_decoder.state_dict().keys()
-    for name, value in learned.decoder.items():
-        if "iou_prediction_head" in name:
-            assert value.equal(before[f"mask_decoder.{name}"])
-    steps = [row["steps"] for row in learned.curve]
+    changed = {name for name, value in found.learned.items() if not value.equal(before[name])}
+    assert not any("iou_prediction_head" in name for name in changed)
+    steps = [row["steps"] for row in found.curve]
     assert steps[0] == 0
     assert steps[-1] > 1
-    assert {"minutes", "loss", "box", "click1", "click2", "click3"} <= learned.curve[-1].keys()
-    assert len(told) == len(learned.curve)
+    assert {"minutes", "loss", "box", "click1", "click2", "click3"} <= found.curve[-1].keys()
+    assert len(told) == len(found.curve)
+
+
+def test_a_step_changes_what_learns_and_nothing_else(model: SegmentationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_steps(monkeypatch)
+    run = finetuning._begun(model, 0)
+    before = run.student.state()
+    for group in run.optimizer.param_groups:
+        group["lr"] = 1e-2 * group["share"]
+    for _ in range(2):
+        finetuning._step(run, [picture(1)], [picture(4)])
+    after = run.student.state()
+    changed = {name for name, value in after.items() if not value.equal(before[name])}
+    assert {"image_encoder.fuse_stage2.weight", "image_encoder.neck.2.weight"} <= changed
+    assert "mask_decoder.mask_tokens.weight" in changed
+    assert not any(name.startswith("image_encoder.features.0.") for name in after)
+    own = dict(run.student.model.image_encoder.named_parameters())
+    assert all(value.equal(own[name]) for name, value in model.image_encoder.named_parameters())

@@ -29,7 +29,7 @@ CONFIG = (
     '<Label value="Cell"/></BrushLabels></View>'
 )
 NOTHING = Embedding(np.full(FEATURES, -100, np.float16), Frame(8, 8))
-BIAS = "output_hypernetworks_mlps.0.layers.2.bias"
+BIAS = "mask_decoder.output_hypernetworks_mlps.0.layers.2.bias"
 
 
 def picture(seed):
@@ -73,16 +73,17 @@ def training(monkeypatch, engine):
         promoted = True
         seen = None
         step = 1.0
+        parts = ("mask_decoder.",)
 
         def __call__(self, model, engine, examples, minutes, say, serving):
             self.seen = model, examples, minutes, serving
             say("learning")
-            decoder = {name: value.clone() for name, value in model.mask_decoder.state_dict().items()}
-            decoder[BIAS] += self.step
+            learned = {name: value.clone() for name, value in model.state_dict().items() if name.startswith(self.parts)}
+            learned[BIAS] += self.step
             figures = dict.fromkeys(NAMES, 50.0)
             verdict = Verdict(self.promoted, "as told", figures, figures, figures, figures)
             familiar = familiar_with([one.embedding for one in examples], [NOTHING])
-            return Outcome(decoder, familiar, [{"minutes": 0.0, **figures}], verdict, examples[:1])
+            return Outcome(learned, familiar, [{"minutes": 0.0, **figures}], verdict, examples[:1])
 
     training = Training()
     monkeypatch.setattr(learning, "tuned", training)
@@ -108,8 +109,8 @@ def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, 
     assert (first.metrics["pictures"], first.metrics["masks"]) == (2, 8)
     page = first.file.with_suffix(".html").read_text()
     assert "data:image/jpeg;base64," in page
-    before = read_state_dict(random_weights.path)[f"mask_decoder.{BIAS}"]
-    assert read_state_dict(first.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=4e-3)
+    before = read_state_dict(random_weights.path)[BIAS]
+    assert read_state_dict(first.file)[BIAS].allclose(before + 1, atol=4e-3)
     assert training.seen[2] == settings.edgesam_finetune_minutes
 
     training.promoted = False
@@ -118,13 +119,22 @@ def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, 
     second = versions.versions_of(folder, KEY)[0]
     assert (second.number, second.promoted) == (2, False)
     assert second.metrics["compared_with"] == first.name
-    decoder, familiar = training.seen[3]
-    assert decoder[BIAS].allclose(before + 1, atol=4e-3)
+    learned, familiar = training.seen[3]
+    assert learned[BIAS].allclose(before + 1, atol=4e-3)
+    assert all(name.startswith("mask_decoder.") for name in learned)
     assert familiar.holds(training.seen[1][0].embedding)
     assert not familiar.holds(NOTHING)
-    assert read_state_dict(second.file)[f"mask_decoder.{BIAS}"].allclose(before + 1, atol=4e-3), (
-        "both begin with the base"
-    )
+    assert read_state_dict(second.file)[BIAS].allclose(before + 1, atol=4e-3), "both begin with the base"
+
+
+def test_a_version_with_an_encoder_of_its_own_is_compared_with_that(settings, training):
+    training.parts = ("mask_decoder.", "image_encoder.")
+    run(settings)
+    served = versions.current(settings.model_dir, KEY)
+    run(settings)
+    learned, _ = training.seen[3]
+    assert versions.versions_of(settings.model_dir, KEY)[0].metrics["compared_with"] == served.name
+    assert "image_encoder.neck.2.weight" in learned
 
 
 def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):

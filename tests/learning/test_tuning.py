@@ -14,7 +14,7 @@ from backend.learning.examples import Example, split
 from backend.learning.finetune import Tuned
 from backend.learning.gate import Figures, Verdict
 from backend.learning.masks import samples_of
-from backend.learning.tuning import GENERAL, tuned, with_decoder
+from backend.learning.tuning import GENERAL, tuned
 from backend.segmentation.engine_torch import TorchEngine
 from backend.segmentation.model import SegmentationModel, build_model
 from backend.segmentation.preprocess import Frame
@@ -23,7 +23,7 @@ FLAT = {"box": 50.0, "click1": 50.0, "click2": 50.0, "click3": 50.0}
 
 
 def example(key: str) -> Example:
-    return Example(key, np.zeros((4096, 256), np.float16), Frame(8, 8), np.ones((8, 8), np.int16), (1.0,))
+    return Example(key, np.zeros((4096, 256), np.float16), Frame(8, 8), np.ones((8, 8), np.int16), (1.0,), b"")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,11 @@ def engine() -> TorchEngine:
 
 
 def learned_by_one(model: SegmentationModel) -> dict[str, Tensor]:
-    return {name: value + 1 for name, value in model.mask_decoder.state_dict().items()}
+    return {f"mask_decoder.{name}": value + 1 for name, value in model.mask_decoder.state_dict().items()}
+
+
+def learned_by_none(model: SegmentationModel) -> dict[str, Tensor]:
+    return {f"mask_decoder.{name}": value for name, value in model.mask_decoder.state_dict().items()}
 
 
 @pytest.mark.parametrize(("forgets", "share"), [(0.0, 1.0), (0.45, 0.5), (40.0, 0.2)])
@@ -61,9 +65,9 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
         seen.update(training=training, validation=validation, steadying=steadying)
         return Tuned(learned_by_one(model), [])
 
-    def judged(one: SegmentationModel, near: list[Example]) -> Figures:
+    def judged(learned: dict[str, Tensor], near: list[Example]) -> Figures:
         assert near == general[::2]
-        gone = float((one.mask_decoder.state_dict()["mask_tokens.weight"] - own).mean())
+        gone = float((learned["mask_decoder.mask_tokens.weight"] - own).mean())
         return {name: value - forgets * gone for name, value in FLAT.items()}
 
     def compared(_o: object, _n: object, _b: object, validation: list[Example], judging: list[Example]) -> Verdict:
@@ -73,13 +77,13 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
 
     monkeypatch.setattr(tuning, "samples_of", lambda _: general)
     monkeypatch.setattr(tuning, "example_of", lambda _, one: one)
-    monkeypatch.setattr(tuning, "decoder_of", lambda one: one)
-    monkeypatch.setattr(tuning, "everywhere", lambda one: one)
+    monkeypatch.setattr(tuning, "everywhere", lambda _: dict(learned_by_none(model)))
+    monkeypatch.setattr(tuning, "answers_of", lambda _, learned: learned)
     monkeypatch.setattr(tuning, "_everyday", lambda _: [elsewhere])
     for stand_in in (finetune, judged, compared):
         monkeypatch.setattr(tuning, stand_in.__name__, stand_in)
     outcome = tuned(model, engine, examples, 1.0, lambda _: None)
-    gone = outcome.decoder["mask_tokens.weight"] - own
+    gone = outcome.learned["mask_decoder.mask_tokens.weight"] - own
     torch.testing.assert_close(gone, torch.full_like(gone, share), atol=1e-5, rtol=0)
     assert (seen["training"], seen["validation"]) == split(examples)
     assert (seen["steadying"], seen["judging"]) == (general[::2], general[1::2])
@@ -105,14 +109,6 @@ def test_everyday_pictures_come_with_the_project(engine: TorchEngine, monkeypatc
 def test_one_picture_is_too_few(model: SegmentationModel, engine: TorchEngine) -> None:
     with pytest.raises(ValueError, match="two are the least"):
         tuned(model, engine, [example("only")], 1.0, lambda _: None)
-
-
-def test_another_decoder_leaves_the_model_as_it_is(model: SegmentationModel) -> None:
-    before = model.mask_decoder.state_dict()["mask_tokens.weight"].clone()
-    changed = with_decoder(model, learned_by_one(model))
-    assert model.mask_decoder.state_dict()["mask_tokens.weight"].equal(before)
-    assert changed.mask_decoder.state_dict()["mask_tokens.weight"].equal(before + 1)
-    assert changed.image_encoder.state_dict().keys() == model.image_encoder.state_dict().keys()
 
 
 def test_the_general_pictures_come_with_the_project_and_are_small() -> None:

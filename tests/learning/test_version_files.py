@@ -6,23 +6,28 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from backend.learning.networks import save_weights
 from backend.learning.version_files import write_version
 from backend.segmentation.checkpoints import encoder_hash, read_state_dict
 from backend.segmentation.engine_torch import beside, load_torch_engine
 from backend.segmentation.familiar import Familiar, familiar_in
-from backend.segmentation.model import build_model, model_of
-from backend.segmentation.weights import WeightsError, WeightsFile, base_of, find_weights
+from backend.segmentation.model import SegmentationModel, build_model, model_of
+from backend.segmentation.weights import WeightsError, WeightsFile, base_of, find_weights, replaced_encoder
 
 FAMILIAR = Familiar(np.ones((3, 512), np.float32), np.zeros((2, 512), np.float32))
+
+
+def decoder_in(model: SegmentationModel, plus: float = 0.0) -> dict[str, Tensor]:
+    return {f"mask_decoder.{name}": value + plus for name, value in model.mask_decoder.state_dict().items()}
 
 
 def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
     random_weights: WeightsFile, tmp_path: Path
 ) -> None:
     model = model_of(random_weights)
-    changed = {name: value + 0.25 for name, value in model.mask_decoder.state_dict().items()}
+    changed = decoder_in(model, plus=0.25)
     write_version(random_weights, changed, FAMILIAR, tmp_path / "deep" / "v.safetensors")
     version = find_weights(str(tmp_path / "deep" / "v.safetensors"), tmp_path)
     assert (version.kind, version.upsample) == (random_weights.kind, random_weights.upsample)
@@ -30,11 +35,12 @@ def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
     same = encoder_hash(model.state_dict(), random_weights.kind, random_weights.upsample)
     assert encoder_hash(written, version.kind, version.upsample) == same
     for name, value in changed.items():
-        assert written[f"mask_decoder.{name}"].equal(value.half().float())
+        assert written[name].equal(value.half().float())
     known = familiar_in(version.path)
     assert known is not None
     assert (known.own.shape, known.others.shape) == ((3, 512), (2, 512))
     assert base_of(version, tmp_path) == random_weights
+    assert replaced_encoder(version) is None
     assert beside(load_torch_engine(random_weights, "cpu"), version, "v1").version == "v1"
     assert [path.name for path in version.path.parent.iterdir()] == ["v.safetensors"]
 
@@ -43,7 +49,7 @@ def test_half_precision_is_taken_where_it_loses_nothing(random_weights: WeightsF
     exact = tmp_path / "exact.safetensors"
     save_weights(read_state_dict(random_weights.path), exact)
     base = find_weights(str(exact), tmp_path)
-    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
+    write_version(base, decoder_in(model_of(base)), FAMILIAR, tmp_path / "v.safetensors")
     assert (tmp_path / "v.safetensors").stat().st_size < 1.01 * exact.stat().st_size
 
 
@@ -52,18 +58,32 @@ def test_the_other_encoder_in_single_precision_keeps_its_embeddings(tmp_path: Pa
     file = tmp_path / "mobile.safetensors"
     save_file({name: value.contiguous() for name, value in build_model("tinyvit").state_dict().items()}, file)
     base = find_weights(str(file), tmp_path)
-    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
+    write_version(base, decoder_in(model_of(base)), FAMILIAR, tmp_path / "v.safetensors")
     version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
     assert (version.kind, version.upsample) == ("tinyvit", base.upsample)
     hashes = {encoder_hash(read_state_dict(one.path), "tinyvit", "none") for one in (base, version)}
     assert len(hashes) == 1
 
 
-def test_a_decoder_of_another_kind_is_refused(random_weights: WeightsFile, tmp_path: Path) -> None:
-    decoder = model_of(random_weights).mask_decoder.state_dict()
-    decoder.pop("iou_token.weight")
-    with pytest.raises(KeyError, match="iou_token"):
-        write_version(random_weights, decoder, FAMILIAR, tmp_path / "v.safetensors")
+def test_a_version_with_an_encoder_of_its_own_says_for_which_it_was_made(
+    random_weights: WeightsFile, tmp_path: Path
+) -> None:
+    model = model_of(random_weights)
+    name = "image_encoder.fuse_stage2.weight"
+    learned = decoder_in(model) | {name: model.state_dict()[name] + 0.25}
+    write_version(random_weights, learned, FAMILIAR, tmp_path / "v.safetensors")
+    version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
+    assert read_state_dict(version.path)[name].equal(learned[name].half().float())
+    assert replaced_encoder(version) == encoder_hash(model.state_dict(), random_weights.kind, random_weights.upsample)
+    base = load_torch_engine(random_weights, "cpu")
+    assert beside(base, version, "v1").identity != base.identity
+
+
+def test_weights_of_another_kind_are_refused(random_weights: WeightsFile, tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="patch_embed"):
+        write_version(
+            random_weights, {"image_encoder.patch_embed": torch.zeros(1)}, FAMILIAR, tmp_path / "v.safetensors"
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -71,7 +91,7 @@ def test_a_file_whose_base_is_gone_or_another_says_so(random_weights: WeightsFil
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(random_weights.path.read_bytes())
     base = find_weights(str(copy), tmp_path)
-    write_version(base, model_of(base).mask_decoder.state_dict(), FAMILIAR, tmp_path / "v.safetensors")
+    write_version(base, decoder_in(model_of(base)), FAMILIAR, tmp_path / "v.safetensors")
     version = find_weights(str(tmp_path / "v.safetensors"), tmp_path)
     save_weights({name: value + 1 for name, value in read_state_dict(copy).items()}, copy)
     with pytest.raises(WeightsError, match="fine-tune again"):

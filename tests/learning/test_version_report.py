@@ -56,7 +56,7 @@ def test_a_version_that_was_never_looked_at_has_a_page_too(tmp_path: Path) -> No
 def test_a_case_is_the_largest_object_asked_for_by_both_decoders() -> None:
     labels = np.zeros((60, 80), np.int16)
     labels[square(2, 5)], labels[square(20, 30)] = 1, 2
-    example = Example("k", np.zeros((4096, 256), np.float16), Frame(80, 60), labels, (1.0, 1.0))
+    example = Example("k", np.zeros((4096, 256), np.float16), Frame(80, 60), labels, (1.0, 1.0), b"")
 
     def answers(sign: float) -> Answers:
         return everywhere(lambda *_: (torch.full((1, 4, 256, 256), sign), torch.zeros(1, 4)))

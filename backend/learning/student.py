@@ -1,0 +1,139 @@
+"""A model under fine-tuning: what of it learns, and how it sees pictures and answers on them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+
+from backend.learning.decoding import decoder_of, places_of
+from backend.learning.devices import fast_in_bf16
+from backend.learning.examples import Example
+from backend.learning.gate import Answers
+from backend.learning.low_rank import LowRank
+from backend.learning.prompting import Decode
+from backend.learning.training import optimizer_for
+from backend.segmentation.engines import Embedding
+from backend.segmentation.model import SegmentationModel
+from backend.segmentation.preprocess import canvas_of
+from backend.segmentation.repvit import RepViT
+
+DECODER, ENCODER = "mask_decoder.", "image_encoder."
+
+ENCODER_HASTE = 5.0
+"""How much faster than the decoder the encoder's changes learn: they begin at nothing."""
+
+State = Mapping[str, Tensor]
+"""Weights by their names in a SegmentationModel: those that were learned."""
+
+
+MOST_KEPT = 128
+"""Pictures whose early features are kept while it learns, 1.5 MiB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A copy of a model whose mask decoder learns, without the head that predicts IoUs, since masks are scored by
+    stability; and EdgeSAM's encoder too, by low-rank changes. MobileSAM's would take a CPU too long.
+
+    early: what the encoder's early stages see in a picture, by its key, where they learn nothing.
+    """
+
+    model: SegmentationModel
+    decode: Decode
+    encoder: LowRank | None
+    early: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def learning(self) -> nn.ModuleDict:
+        """What learns."""
+        parts: dict[str, nn.Module] = {"decoder": self.model.mask_decoder}
+        return nn.ModuleDict(parts | ({"encoder": self.encoder} if self.encoder else {}))
+
+    def optimizer(self) -> torch.optim.AdamW:
+        """Over what learns."""
+        encoder = [(self.encoder, ENCODER_HASTE)] if self.encoder else []
+        return optimizer_for([(self.model.mask_decoder, 1.0), *encoder])
+
+    def places(self, example: Example) -> Tensor:
+        """A picture's embedding as it is seen now, float32 1 x 4096 x 256; gradients reach the encoder's changes."""
+        device = next(self.model.parameters()).device
+        if self.encoder is None:
+            return torch.tensor(example.features, device=device)[None].float()
+        early = self.early.get(example.key)
+        if early is None:
+            assert isinstance(self.model.image_encoder, RepViT)
+            with torch.no_grad(), in_bf16(device):
+                early = self.model.image_encoder.early(_canvas(example, device)).half()
+            if len(self.early) < MOST_KEPT:
+                self.early[example.key] = early
+        with in_bf16(device):
+            return places_of(self.encoder(early.float().contiguous(memory_format=torch.channels_last))).float()
+
+    def answers(self) -> Answers:
+        """How it answers now."""
+        return lambda example: (self.decode, _embedding(self.places, example))
+
+    def state(self) -> State:
+        """What was learned, on the CPU."""
+        learned = {DECODER + name: value for name, value in self.model.mask_decoder.state_dict().items()}
+        if self.encoder:
+            learned |= {ENCODER + name: value for name, value in self.encoder.changed().items()}
+        return {name: value.detach().clone().cpu() for name, value in learned.items()}
+
+
+def student_of(model: SegmentationModel, generator: Generator) -> Student:
+    """A student that begins as the model."""
+    own = copy.deepcopy(model).requires_grad_(False)
+    own.mask_decoder.requires_grad_(True)
+    own.mask_decoder.iou_prediction_head.requires_grad_(False)
+    encoder = LowRank(own.image_encoder, generator) if isinstance(own.image_encoder, RepViT) else None
+    return Student(own, decoder_of(own), encoder)
+
+
+def with_state(model: SegmentationModel, learned: State) -> SegmentationModel:
+    """A copy of the model with what was learned."""
+    changed = copy.deepcopy(model)
+    changed.load_state_dict(learned, strict=False)
+    return changed.requires_grad_(False)
+
+
+def answers_of(model: SegmentationModel, learned: State) -> Answers:
+    """How the model answers with what was learned, each picture seen once where the encoder learned too."""
+    changed = with_state(model, learned)
+    decode, device = decoder_of(changed), next(changed.parameters()).device
+    seen: dict[str, Embedding] = {}
+
+    def answers(example: Example) -> tuple[Decode, Embedding]:
+        if not any(name.startswith(ENCODER) for name in learned):
+            return decode, example.embedding
+        if example.key not in seen:
+            seen[example.key] = _embedding(lambda one: places_by(changed.image_encoder, one, device), example)
+        return decode, seen[example.key]
+
+    return answers
+
+
+def places_by(encoder: nn.Module, example: Example, device: torch.device) -> Tensor:
+    """A picture's embedding by an encoder, float32 1 x 4096 x 256."""
+    with in_bf16(device):
+        return places_of(encoder(_canvas(example, device))).float()
+
+
+def in_bf16(device: torch.device) -> AbstractContextManager[None]:
+    """Within, products are in bfloat16, where that is fast."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_in_bf16(device))
+
+
+def _canvas(example: Example, device: torch.device) -> Tensor:
+    canvas = torch.from_numpy(canvas_of(example.pixels, example.frame)).to(device)
+    return canvas.contiguous(memory_format=torch.channels_last)
+
+
+def _embedding(places: Callable[[Example], Tensor], example: Example) -> Embedding:
+    with torch.no_grad():
+        return Embedding(places(example)[0].half().cpu().numpy(), example.frame)
