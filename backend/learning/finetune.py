@@ -38,8 +38,8 @@ AVERAGE_DECAY = 0.98
 OBJECTS = 4
 """Objects to a step, all of one picture, since seeing a picture costs more than asking: many small steps learn more in
 the same minutes than few large ones."""
-GENERAL_EVERY, GENERAL_WEIGHT = 3, 4.0
-"""In every which step the student is held to its base on a general picture, and how much that counts there."""
+GENERAL_WEIGHT = 2.0
+"""How much it counts that the student stays as it was on a general picture, in each step."""
 BOX_SHARE = 0.4
 CHECKS = 6
 """How often the averaged decoder is judged; the best one counts."""
@@ -137,7 +137,7 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
 def _step(run: _Run, training: Sequence[Example], general: Sequence[Example]) -> None:
     run.optimizer.zero_grad(set_to_none=True)
     run.losses.append(_learn(run, drawn(training, run.random)))
-    if general and run.steps % GENERAL_EVERY == 0:
+    if general:
         _stay(run, drawn(general, run.random))
     learning = run.student.learning
     torch.nn.utils.clip_grad_norm_(learning.parameters(), CLIP)
