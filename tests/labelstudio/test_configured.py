@@ -45,9 +45,9 @@ def test_limits_reach_the_segmenter(tmp_path: Path) -> None:
 
 def test_a_fine_tuned_file_serves_beside_its_base(edgesam: WeightsFile, tmp_path: Path) -> None:
     known, unknown = (Embedding(np.full(FEATURES, fill, np.float16), Frame(640, 480)) for fill in (0, 1))
-    decoder = model_of(edgesam).mask_decoder.state_dict()
-    decoder["output_hypernetworks_mlps.0.layers.2.bias"] += 0.5
-    write_version(edgesam, decoder, familiar_with([known], [unknown]), tmp_path / "tuned.safetensors")
+    name = "mask_decoder.output_hypernetworks_mlps.0.layers.2.bias"
+    learned = {name: model_of(edgesam).state_dict()[name] + 0.5}
+    write_version(edgesam, learned, familiar_with([known], [unknown]), tmp_path / "tuned.safetensors")
     tuned = find_weights(str(tmp_path / "tuned.safetensors"), tmp_path)
     settings = read_settings(model_dir=tmp_path, edgesam_engine="torch")
     engine, base = engine_of(settings, tuned), engine_of(settings, edgesam)
