@@ -22,7 +22,7 @@ from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError
 
 KEPT = 4
-"""Projects whose decoder stays in memory, 140 MiB each. Another one's is loaded again, in about a second."""
+"""Projects whose version stays in memory, 160 MiB each. Another one's is loaded again, in about a second."""
 
 log = structlog.stdlib.get_logger("edgesam.versions")
 

@@ -1,4 +1,4 @@
-"""What annotators accepted -> examples to learn from: pictures' embeddings, as serving made them, and label maps."""
+"""What annotators accepted -> examples to learn from: pictures, their embeddings as serving made them, label maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fine-tuning learns from: pictures whose embedding is known, with the masks that belong on them."""
+"""What fine-tuning learns from: pictures and their base's embeddings, with the masks that belong on them."""
 
 from __future__ import annotations
 

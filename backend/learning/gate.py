@@ -134,7 +134,7 @@ def compared(
     general: Sequence[Example],
     each: int = OBJECTS_EACH,
 ) -> Verdict:
-    """The verdict on a new decoder: on the project against the one that serves, in general against the base.
+    """The verdict on a new version: on the project against the one that serves, in general against the base.
 
     So what versions lose in general does not add up. validation, general: pictures that it was not trained on.
     """

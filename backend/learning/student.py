@@ -27,12 +27,11 @@ DECODER, ENCODER = "mask_decoder.", "image_encoder."
 ENCODER_HASTE = 5.0
 """How much faster than the decoder the encoder's changes learn: they begin at nothing."""
 
-State = Mapping[str, Tensor]
-"""Weights by their names in a SegmentationModel: those that were learned."""
-
-
 MOST_KEPT = 128
 """Pictures whose early features are kept while it learns, 1.5 MiB each."""
+
+State = Mapping[str, Tensor]
+"""Weights by their names in a SegmentationModel: those that were learned."""
 
 
 @dataclass(frozen=True, slots=True)

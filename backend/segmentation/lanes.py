@@ -32,12 +32,6 @@ class Lanes:
         self._free = [Lane.HALF, Lane.ALL]
         self._line: list[_Waiting] = []
 
-    @property
-    def waiting(self) -> int:
-        """How many stand in line."""
-        with self._lock:
-            return len(self._line)
-
     @contextmanager
     def taken(self, half_will_do: bool) -> Iterator[Lane]:
         """Waits for a lane, the one of all cores where both are free, and has it within."""

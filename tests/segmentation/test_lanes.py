@@ -33,14 +33,14 @@ class Line:
             assert held.enter_context(self.lanes.taken(half_will_do=True)) is lane
 
     def joins(self, name: str, half_will_do: bool) -> Future[None]:
-        before = self.lanes.waiting
+        before = len(self.lanes._line)
 
         def go() -> None:
             with self.lanes.taken(half_will_do) as lane:
                 self.order.append((name, lane))
 
         ended = self.pool.submit(go)
-        while self.lanes.waiting == before:
+        while len(self.lanes._line) == before:
             pass
         return ended
 
