@@ -36,9 +36,9 @@ def pixels_of(data: bytes, max_pixels: int, window: Window | None = None) -> tup
     """An image file's bytes -> RGB uint8 H x W x 3, turned as its EXIF orientation says, and the size it is shown in.
 
     window: of the picture as it is shown, the only part that is wanted; it comes in its size on the canvas, as a large
-    JPEG does. The first frame of an animation;
-    what is transparent on white; 16 bits of grey as 8. Raises Unanswerable where it is no image of a known format, is
-    broken, or has more than `max_pixels` (checked before it is decoded).
+    JPEG does. The first frame of an animation; what is transparent on white; of 16 bits of grey the highest 8 that are
+    used. Raises Unanswerable where it is no image of a known format, is broken, or has more than `max_pixels` (checked
+    before it is decoded).
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -98,7 +98,10 @@ def _decoded_smaller(image: JpegImageFile, longest: int) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        numbers = np.asarray(image)
+        # Cameras and scanners of 10, 12 or 14 bits leave the upper ones empty: the picture would be nearly black.
+        unread = max(0, int(numbers.max()).bit_length() - 8)
+        return Image.fromarray((numbers >> unread).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
         values = np.asarray(image, np.float64)
         low, high = values.min(), values.max()

@@ -111,6 +111,14 @@ def test_sixteen_bits_of_grey_become_eight(kind):
     assert np.ptp(pixels, axis=2).max() == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"), [([0, 16, 2048, 4095], [0, 1, 128, 255]), ([0, 1, 255], [0, 1, 255]), ([0, 0], [0, 0])]
+)
+def test_bits_of_grey_that_nobody_used_make_no_picture_dark(values, shown):
+    data = saved(Image.fromarray(np.array([values], np.uint16)), "PNG")
+    assert pixels_of(data, LIMIT)[0, :, 0].tolist() == shown
+
+
 @pytest.mark.parametrize("values", [np.array([[-1.0, 0.0, 1.0]], np.float32), np.array([[-50, 0, 50]], np.int32)])
 def test_numbers_of_a_range_of_their_own_are_stretched(values):
     assert pixels_of(saved(Image.fromarray(values), "TIFF"), LIMIT)[0, :, 0].tolist() == [0, 127, 255]
