@@ -43,7 +43,7 @@ GENERAL_WEIGHT = 2.0
 BOX_SHARE = 0.4
 CHECKS = 6
 """How often the averaged decoder is judged; the best one counts."""
-CHECKED_PICTURES, CHECKED_OBJECTS = 16, 2
+CHECKED_PICTURES, CHECKED_OBJECTS = 16, 24
 SMALLEST = 12
 """Objects below so many cells of the low-res grid are not prompted for."""
 

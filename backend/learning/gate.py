@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -34,8 +35,8 @@ LEAST_GAIN = 0.5
 """Points that a version must win on its project, as the mean of box, one and three clicks: less is noise."""
 MOST_LOSS = 0.5
 """Points that it may lose in general."""
-OBJECTS_EACH = 4
-"""Objects of a picture that are judged."""
+OBJECTS = 128
+"""That are judged, spread over the pictures: where these are few, more of each. Few objects are a matter of luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,10 @@ def where_familiar(familiar: Familiar, learned: Answers, base: Answers) -> Answe
     return lambda example: learned(example) if familiar.holds(example.embedding) else base(example)
 
 
-def judged(answers: Answers, examples: Sequence[Example], each: int = OBJECTS_EACH) -> Figures:
-    """Boxes and clicks on at most `each` objects of each picture, at the label map's size; means over pictures."""
+def judged(answers: Answers, examples: Sequence[Example], objects: int = OBJECTS) -> Figures:
+    """Boxes and clicks on about so many objects, as many of each picture, at the label map's size; means over
+    pictures."""
+    each = math.ceil(objects / len(examples))
     by_picture = [_means(rows) for example in examples if (rows := _objects_figures(answers, example, each))]
     return {name: round(100 * value, 2) for name, value in _means(by_picture).items()}
 
@@ -132,14 +135,13 @@ def compared(
     base: Answers,
     validation: Sequence[Example],
     general: Sequence[Example],
-    each: int = OBJECTS_EACH,
 ) -> Verdict:
     """The verdict on a new version: on the project against the one that serves, in general against the base.
 
     So what versions lose in general does not add up. validation, general: pictures that it was not trained on.
     """
-    project_before, project_after = judged(old, validation, each), judged(new, validation, each)
-    general_before, general_after = judged(base, general, each), judged(new, general, each)
+    project_before, project_after = judged(old, validation), judged(new, validation)
+    general_before, general_after = judged(base, general), judged(new, general)
     gain = overall(project_after) - overall(project_before)
     loss = overall(general_before) - overall(general_after)
     told = f"{gain:+.1f} points on the project's validation pictures, {-loss:+.1f} in general"

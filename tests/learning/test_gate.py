@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,26 @@ def test_a_decoder_that_is_wrong_gets_the_mean_over_pictures() -> None:
         100 * (0.5 / 0.75 + 0.25 / 0.5) / 2, abs=1.5
     )  # rows are half a pixel soft
     assert overall(figures) == pytest.approx((figures["box"] + figures["click1"] + figures["click3"]) / 3)
+
+
+def test_of_few_pictures_more_objects_are_judged() -> None:
+    asked: list[int] = []
+
+    def counting(*prompt: Tensor) -> tuple[Tensor, Tensor]:
+        asked.append(len(prompt[2]))
+        return answering(0.0)(*prompt)
+
+    crowd = example("crowd", 0.0)
+    crowd.labels[::4] = np.arange(1, SIDE // 4 + 1)[:, None]
+    crowd = replace(crowd, weights=(1.0,) * (SIDE // 4))
+    asked_by_objects = []
+    for objects, pictures in ((4, [crowd]), (8, [crowd]), (8, [crowd, crowd])):
+        asked.clear()
+        judged(everywhere(counting), pictures, objects)
+        asked_by_objects.append(len(asked))
+    four, eight, twice_four = asked_by_objects
+    assert eight > four
+    assert twice_four == 2 * four
 
 
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
