@@ -28,6 +28,7 @@ from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import SINGLE, Decode, Objects, answered, learned_rounds, prompt_rounds
 from backend.learning.student import State, Student, student_of
+from backend.learning.views import another_view
 from backend.segmentation.model import SegmentationModel
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, SIDE
 
@@ -41,6 +42,8 @@ the same minutes than few large ones."""
 GENERAL_WEIGHT = 2.0
 """How much it counts that the student stays as it was on a general picture, in each step."""
 BOX_SHARE = 0.4
+VARIED_SHARE = 0.75
+"""How often a picture is seen anew instead of as it is, where the encoder learns."""
 CHECKS = 6
 """How often the averaged decoder is judged; the best one counts."""
 CHECKED_PICTURES, CHECKED_OBJECTS = 16, 24
@@ -148,18 +151,28 @@ def _step(run: _Run, training: Sequence[Example], general: Sequence[Example]) ->
 
 def _learn(run: _Run, example: Example) -> float:
     """The gradients of answering on a picture as annotators want it; the loss."""
-    truth = _truth(run, example)
+    view = _view(run, example)
+    truth = _truth(run, view)
     number = len(truth)
     owner = torch.zeros(number, dtype=torch.int64, device=truth.device)
     objects = Objects(truth.to(torch.uint8) * COVERED, owner, torch.full_like(owner, 1 / number, dtype=torch.float32))
     # Together, all boxed or all clicked: each call of the decoder costs, for however few objects.
     learned, boxed = learned_rounds(1, run.generator).expand(number), float(run.random.random() < BOX_SHARE)
-    places = run.student.places(example)
+    places = run.student.places(view, again=view is example)
     seen = places.detach().requires_grad_(places.requires_grad)
     loss = prompt_rounds(run.student.decode, seen, objects, learned, boxed, run.generator)["loss"]
     if seen.grad is not None:
         backward(places, seen.grad)
     return loss
+
+
+def _view(run: _Run, example: Example) -> Example:
+    """The picture seen anew, mostly; as it is where an encoder that does not learn has seen it so, and where nothing is
+    left to ask for."""
+    if run.student.encoder is None or run.random.random() >= VARIED_SHARE:
+        return example
+    view = another_view(run.random, example)
+    return view if _shares(view, low_res_labels(view)).any() else example
 
 
 def _stay(run: _Run, example: Example) -> None:

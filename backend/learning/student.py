@@ -58,17 +58,20 @@ class Student:
         encoder = [(self.encoder, ENCODER_HASTE)] if self.encoder else []
         return optimizer_for([(self.model.mask_decoder, 1.0), *encoder])
 
-    def places(self, example: Example) -> Tensor:
-        """A picture's embedding as it is seen now, float32 1 x 4096 x 256; gradients reach the encoder's changes."""
+    def places(self, example: Example, again: bool = True) -> Tensor:
+        """A picture's embedding as it is seen now, float32 1 x 4096 x 256; gradients reach the encoder's changes.
+
+        again: whether this very picture will be asked for once more; of others nothing is kept.
+        """
         device = next(self.model.parameters()).device
         if self.encoder is None:
             return torch.tensor(example.features, device=device)[None].float()
-        early = self.early.get(example.key)
+        early = self.early.get(example.key) if again else None
         if early is None:
             assert isinstance(self.model.image_encoder, RepViT)
             with torch.no_grad(), in_bf16(device):
                 early = self.model.image_encoder.early(_canvas(example, device)).half()
-            if len(self.early) < MOST_KEPT:
+            if again and len(self.early) < MOST_KEPT:
                 self.early[example.key] = early
         with in_bf16(device):
             return places_of(self.encoder(early.float().contiguous(memory_format=torch.channels_last))).float()

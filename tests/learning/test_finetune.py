@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 
@@ -87,6 +88,18 @@ def test_a_step_asks_for_some_of_a_pictures_objects_each_once() -> None:
         assert len({cells[mask].max() for mask in masks}) == 4
         assert all(len(set(cells[mask])) == 1 for mask in masks)
     assert len(chosen_objects(picture(0, objects=2), random, 4)) == 2
+
+
+def test_a_picture_is_mostly_seen_anew_where_the_encoder_learns(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, example = finetuning._begun(model, 0), picture(1)
+    assert 0 < sum(finetuning._view(run, example) is example for _ in range(16)) < 10
+    run.student = replace(run.student, encoder=None)
+    assert all(finetuning._view(run, example) is example for _ in range(16))
+    run.student = finetuning._begun(model, 0).student
+    monkeypatch.setattr(finetuning, "another_view", lambda _, one: replace(one, weights=(0.0, 0.0)))
+    assert all(finetuning._view(run, example) is example for _ in range(16))  # nothing is left to ask for
 
 
 def test_pictures_of_many_objects_come_more_often() -> None:

@@ -41,6 +41,15 @@ def test_a_picture_is_seen_as_the_engine_that_serves_sees_it(random_weights: Wei
     assert (seen[0] - served).abs().mean() < 0.02 * served.abs().mean()  # the picture is kept as a JPEG
 
 
+def test_of_a_picture_that_is_seen_once_nothing_is_kept(random_weights: WeightsFile) -> None:
+    features, student = np.zeros((4096, 256), np.float16), student_of(model_of(random_weights), Generator())
+    grey, white = (example_with(features, np.full((120, 160, 3), one, np.uint8)) for one in (90, 255))
+    as_it_is, other = student.places(grey), student.places(white, again=False)
+    assert not other.equal(as_it_is)
+    assert student.places(grey).equal(as_it_is)
+    assert len(student.early) == 1
+
+
 def test_mobile_sams_encoder_does_not_learn() -> None:
     features = np.random.default_rng(0).normal(size=(4096, 256)).astype(np.float16)
     student = student_of(build_model("tinyvit").eval(), Generator().manual_seed(0))
