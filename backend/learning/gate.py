@@ -22,12 +22,23 @@ from backend.segmentation.model import SINGLE_MASK
 from backend.segmentation.predictor import decode
 from backend.segmentation.preprocess import LOW_RES_SIDE
 from backend.segmentation.prompts import Prompt
+from backend.segmentation.windows import Closer
 
 Figures = dict[str, float]
 """Mean IoU in percent: box, click1, click2, click3."""
 
-Answers = Callable[[Example], tuple[Decode, Embedding]]
-"""Which decoder answers a picture, and on which embedding of it."""
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What answers on a picture: a decoder, on an embedding of it. closer: of its windows, where they are looked at."""
+
+    decode: Decode
+    embedding: Embedding
+    closer: Closer | None = None
+
+
+Answers = Callable[[Example], Answering]
+"""What answers on each picture."""
 
 NAMES = ("box", "click1", "click2", "click3")
 JUDGED = ("box", "click1", "click3")
@@ -54,13 +65,14 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class TorchDecoder:
     """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks those of
-    EdgeSAM in the product, boxes twice. Each click replays those before it, so answers are remembered."""
+    EdgeSAM in the product, boxes twice. Each click replays those before it, so answers are remembered, as long as it
+    lives; embeddings must live as long."""
 
     answer: Decode
     identity: str = "training"
     version: str = "training"
     twice: bool = True
-    known: dict[tuple[bytes, ...], Floats] = field(default_factory=dict)
+    known: dict[tuple[int, bytes, bytes, bytes], Floats] = field(default_factory=dict)
 
     def for_picture(self, _embedding: Embedding) -> TorchDecoder:
         """This one."""
@@ -73,7 +85,8 @@ class TorchDecoder:
         self, embedding: Embedding, coordinates: Floats, labels: NDArray[np.int64], low_res: Floats | None
     ) -> Floats:
         """As Engine.decode."""
-        asked = coordinates.tobytes(), labels.tobytes(), b"" if low_res is None else low_res.tobytes()
+        last_seen = b"" if low_res is None else low_res.tobytes()
+        asked = id(embedding.features), coordinates.tobytes(), labels.tobytes(), last_seen
         if asked not in self.known:
             before = np.zeros((len(labels), LOW_RES_SIDE, LOW_RES_SIDE), np.float32) if low_res is None else low_res
             image, places, named, last = map(
@@ -87,7 +100,7 @@ class TorchDecoder:
 
 def everywhere(decode: Decode) -> Answers:
     """One decoder on the base's embedding, whatever the picture."""
-    return lambda example: (decode, example.embedding)
+    return lambda example: Answering(decode, example.embedding)
 
 
 def where_familiar(familiar: Familiar, learned: Answers, base: Answers) -> Answers:
@@ -104,11 +117,11 @@ def judged(answers: Answers, examples: Sequence[Example], objects: int = OBJECTS
 
 
 def _objects_figures(answers: Answers, example: Example, each: int) -> list[Figures]:
-    decoder, embedding = answers(example)
-    engine = TorchDecoder(decoder)
+    answering = answers(example)
+    engine = TorchDecoder(answering.decode)
 
     def ask(prompt: Prompt) -> Region:
-        return decode(engine, embedding, [prompt])[0].pixels
+        return decode(engine, answering.embedding, [prompt], closer=answering.closer)[0].pixels
 
     rows: list[Figures] = []
     for number in spread(tuple(range(1, len(example.weights) + 1)), each):

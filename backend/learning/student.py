@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from backend.learning.decoding import decoder_of, places_of
 from backend.learning.devices import fast_in_bf16
 from backend.learning.examples import Example
-from backend.learning.gate import Answers
+from backend.learning.gate import Answering, Answers
 from backend.learning.low_rank import LowRank
 from backend.learning.prompting import Decode
 from backend.learning.training import optimizer_for
 from backend.segmentation.engines import Embedding
 from backend.segmentation.model import SegmentationModel
-from backend.segmentation.preprocess import canvas_of
+from backend.segmentation.preprocess import Frame, canvas_of
 from backend.segmentation.repvit import RepViT
+from backend.segmentation.windows import Closer, Window
 
 DECODER, ENCODER = "mask_decoder.", "image_encoder."
 
@@ -70,7 +74,7 @@ class Student:
         if early is None:
             assert isinstance(self.model.image_encoder, RepViT)
             with torch.no_grad(), in_bf16(device):
-                early = self.model.image_encoder.early(_canvas(example, device)).half()
+                early = self.model.image_encoder.early(_canvas(example.pixels, example.frame, device)).half()
             if again and len(self.early) < MOST_KEPT:
                 self.early[example.key] = early
         with in_bf16(device):
@@ -78,7 +82,12 @@ class Student:
 
     def answers(self) -> Answers:
         """How it answers now."""
-        return lambda example: (self.decode, _embedding(self.places, example))
+
+        @torch.no_grad()
+        def answers(example: Example) -> Answering:
+            return Answering(self.decode, _embedding(self.places(example), example.frame))
+
+        return answers
 
     def state(self) -> State:
         """What was learned, on the CPU."""
@@ -104,26 +113,44 @@ def with_state(model: SegmentationModel, learned: State) -> SegmentationModel:
     return changed.requires_grad_(False)
 
 
-def answers_of(model: SegmentationModel, learned: State) -> Answers:
-    """How the model answers with what was learned, each picture seen once where the encoder learned too."""
+def answers_of(model: SegmentationModel, learned: State, closely: bool = False) -> Answers:
+    """How the model answers with what was learned, each picture seen once where the encoder learned too.
+
+    closely: what is small is looked at in windows too (backend/segmentation/windows.py), as it is for those who are
+    served; each takes an encode.
+    """
     changed = with_state(model, learned)
-    decode, device = decoder_of(changed), next(changed.parameters()).device
+    decode, sees_anew = decoder_of(changed), any(name.startswith(ENCODER) for name in learned)
     seen: dict[str, Embedding] = {}
 
-    def answers(example: Example) -> tuple[Decode, Embedding]:
-        if not any(name.startswith(ENCODER) for name in learned):
-            return decode, example.embedding
+    def answers(example: Example) -> Answering:
+        closer = _closer(changed, example) if closely else None
+        if not sees_anew:
+            return Answering(decode, example.embedding, closer)
         if example.key not in seen:
-            seen[example.key] = _embedding(lambda one: places_by(changed.image_encoder, one, device), example)
-        return decode, seen[example.key]
+            seen[example.key] = _seen_by(changed, example.pixels, example.frame)
+        return Answering(decode, seen[example.key], closer)
 
     return answers
 
 
-def places_by(encoder: nn.Module, example: Example, device: torch.device) -> Tensor:
-    """A picture's embedding by an encoder, float32 1 x 4096 x 256."""
+def _closer(model: SegmentationModel, example: Example) -> Closer:
+    """Windows of a picture, each encoded once."""
+    scale = example.frame.scaled[0] / example.frame.width
+
+    @cache
+    def closer(window: Window) -> Embedding:
+        left, top, right, bottom = (round(scale * side) for side in astuple(window))
+        return _seen_by(model, example.pixels[top:bottom, left:right], window.frame)
+
+    return closer
+
+
+@torch.no_grad()
+def _seen_by(model: SegmentationModel, pixels: NDArray[np.uint8], frame: Frame) -> Embedding:
+    device = next(model.parameters()).device
     with in_bf16(device):
-        return places_of(encoder(_canvas(example, device))).float()
+        return _embedding(places_of(model.image_encoder(_canvas(pixels, frame, device))), frame)
 
 
 def in_bf16(device: torch.device) -> AbstractContextManager[None]:
@@ -131,11 +158,10 @@ def in_bf16(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, torch.bfloat16, enabled=fast_in_bf16(device))
 
 
-def _canvas(example: Example, device: torch.device) -> Tensor:
-    canvas = torch.from_numpy(canvas_of(example.pixels, example.frame)).to(device)
+def _canvas(pixels: NDArray[np.uint8], frame: Frame, device: torch.device) -> Tensor:
+    canvas = torch.from_numpy(canvas_of(pixels, frame)).to(device)
     return canvas.contiguous(memory_format=torch.channels_last)
 
 
-def _embedding(places: Callable[[Example], Tensor], example: Example) -> Embedding:
-    with torch.no_grad():
-        return Embedding(places(example)[0].half().cpu().numpy(), example.frame)
+def _embedding(places: Tensor, frame: Frame) -> Embedding:
+    return Embedding(places[0].detach().half().cpu().numpy(), frame)

@@ -109,12 +109,12 @@ def tuned(
 
 
 def version_answers(model: SegmentationModel, version: Learned | None) -> Answers:
-    """How a version of this base answers, or the base itself."""
-    base = everywhere(decoder_of(model))
+    """How a version of this base answers those who are served, or the base itself."""
+    base = answers_of(model, {}, closely=True)
     if version is None:
         return base
     learned, familiar = version
-    return where_familiar(familiar, answers_of(model, learned), base)
+    return where_familiar(familiar, answers_of(model, learned, closely=True), base)
 
 
 def _everyday(engine: Engine) -> list[Embedding]:

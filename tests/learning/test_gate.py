@@ -10,7 +10,16 @@ from torch import Tensor
 from backend.learning import decoding
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
-from backend.learning.gate import Answers, TorchDecoder, compared, everywhere, judged, overall, where_familiar
+from backend.learning.gate import (
+    Answering,
+    Answers,
+    TorchDecoder,
+    compared,
+    everywhere,
+    judged,
+    overall,
+    where_familiar,
+)
 from backend.learning.prompting import Decode
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Embedding
@@ -18,6 +27,7 @@ from backend.segmentation.familiar import Familiar, look_of
 from backend.segmentation.model import model_of
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsFile
+from backend.segmentation.windows import Window
 
 SIDE = 64
 
@@ -79,6 +89,19 @@ def test_of_few_pictures_more_objects_are_judged() -> None:
     four, eight, twice_four = asked_by_objects
     assert eight > four
     assert twice_four == 2 * four
+
+
+def test_what_is_small_is_judged_in_its_window_too_where_that_can_be_had() -> None:
+    small, seen = example("small", 0.0), list[Window]()
+    small.labels[20:30, 20:30] = 1
+
+    def closer(window: Window) -> Embedding:
+        seen.append(window)
+        return Embedding(np.full((4096, 256), 1.0, np.float16), window.frame)
+
+    judged(lambda one: Answering(answering(0.0), one.embedding, closer), [small])
+    assert seen
+    assert all(window.frame == Frame(SIDE // 2, SIDE // 2) for window in seen)
 
 
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:

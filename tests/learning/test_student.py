@@ -17,6 +17,7 @@ from backend.segmentation.model import build_model, model_of
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.weights import WeightsFile
+from backend.segmentation.windows import Window
 
 FRAME = Frame(160, 120)
 
@@ -67,13 +68,32 @@ def test_what_was_learned_answers_on_what_it_sees(random_weights: WeightsFile) -
     student = student_of(model, Generator().manual_seed(0))
     torch.nn.init.normal_(student.encoder.up[-1], std=0.1)
     learned = student.state()
-    _, embedding = answers_of(model, learned)(example)
-    _, while_learning = student.answers()(example)
+    embedding = answers_of(model, learned)(example).embedding
+    while_learning = student.answers()(example).embedding
     # Early features are kept in half precision.
     np.testing.assert_allclose(embedding.features, while_learning.features, atol=3e-2)
-    _, without = answers_of(model, {name: value for name, value in learned.items() if "encoder" not in name})(example)
+    decoder_alone = {name: value for name, value in learned.items() if "encoder" not in name}
+    without = answers_of(model, decoder_alone)(example).embedding
     assert without.features is example.features
     assert np.abs(embedding.features.astype(np.float32)).mean() > 0.01
+
+
+def test_windows_are_seen_as_the_engine_that_serves_sees_them(random_weights: WeightsFile) -> None:
+    pixels = np.zeros((120, 160, 3), np.uint8)
+    pixels[:, 70:90] = (200, 120, 40)
+    engine, window = load_torch_engine(random_weights, "cpu"), Window(40, 0, 120, 80)
+    example = example_with(np.zeros((4096, 256), np.float16), pixels)
+    closer = answers_of(model_of(random_weights), {}, closely=True)(example).closer
+    assert closer is not None
+    seen = closer(window)
+    assert seen is not None
+    assert seen.frame == Frame(80, 80)
+    served = encode(engine, pixels[window.rows, window.columns], window.frame).features.astype(np.float32)
+    whole = encode(engine, pixels, FRAME).features.astype(np.float32)
+    off = np.abs(seen.features - served).mean()
+    assert off < 0.05 * np.abs(served).mean()  # the picture is kept as a JPEG
+    assert off < 0.3 * np.abs(whole - served).mean()
+    assert answers_of(model_of(random_weights), {})(example).closer is None
 
 
 def test_what_was_learned_leaves_the_model_as_it_is(random_weights: WeightsFile) -> None:
