@@ -104,6 +104,13 @@ def test_what_is_small_is_judged_in_its_window_too_where_that_can_be_had() -> No
     assert all(window.frame == Frame(SIDE // 2, SIDE // 2) for window in seen)
 
 
+def test_the_same_prompt_on_another_embedding_is_another_question() -> None:
+    engine, prompt = TorchDecoder(answering(0.0)), (np.zeros((1, 2, 2), np.float32), np.array([[1, -1]]))
+    embeddings = [one.embedding for one in (VALIDATION[1], VALIDATION[0])]
+    small, large = (engine.decode(embedding, *prompt, None) for embedding in embeddings)
+    assert (large > 0).sum() == 2 * (small > 0).sum()
+
+
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
     verdict = compared(always(0.25), always(0.0), always(0.25), VALIDATION, GENERAL)
     assert verdict.promoted

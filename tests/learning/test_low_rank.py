@@ -39,6 +39,7 @@ def test_what_it_learns_is_of_low_rank_and_leaves_the_encoder_alone(encoder: Rep
     assert any(name.startswith("features.9.") for name in changed)
     assert not any(name.startswith(("features.0.", "features.8.")) for name in changed)
     for name, weight in changed.items():
+        assert encoder.get_submodule(name.removesuffix(".weight")).groups == 1
         gone = (weight - before[name]).flatten(1)
         assert 0 < torch.linalg.matrix_rank(gone, rtol=1e-3) <= RANK
     encoder.load_state_dict(changed, strict=False)
