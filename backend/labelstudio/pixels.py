@@ -53,7 +53,7 @@ def pixels_of(data: bytes, max_pixels: int, window: Window | None = None) -> tup
                 return _part(image, window), window.frame
             if isinstance(image, JpegImageFile) and max(image.size) >= 2 * FINE_ENOUGH:
                 return _reduced(image)
-            pixels = np.asarray(_rgb(ImageOps.exif_transpose(image)))
+            pixels = np.asarray(rgb_of(ImageOps.exif_transpose(image)))
             return pixels, Frame.of(pixels)
     except Unanswerable:
         raise
@@ -74,7 +74,7 @@ def _reduced(image: JpegImageFile) -> tuple[NDArray[np.uint8], Frame]:
     # The last pixels may stand for less than the others: only the image's own part is taken.
     small = image.resize(stored.scaled, Image.Resampling.BILINEAR, box=(0, 0, width / by, height / by))
     shown = Frame(height, width) if image.getexif().get(ORIENTATION) in LYING else stored
-    return np.asarray(_rgb(ImageOps.exif_transpose(small))), shown
+    return np.asarray(rgb_of(ImageOps.exif_transpose(small))), shown
 
 
 def _part(image: Image.Image, window: Window) -> NDArray[np.uint8]:
@@ -83,7 +83,7 @@ def _part(image: Image.Image, window: Window) -> NDArray[np.uint8]:
     by = _decoded_smaller(image, math.ceil(CLOSE_ENOUGH * parts)) if isinstance(image, JpegImageFile) else 1
     shown = ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
     if shown.mode != "RGB" or shown.has_transparency_data:  # else it would be a needless copy
-        shown = _rgb(shown)
+        shown = rgb_of(shown)
     box = (window.left / by, window.top / by, window.right / by, window.bottom / by)
     return np.asarray(shown.resize(window.frame.scaled, Image.Resampling.BILINEAR, box=box))
 
@@ -96,7 +96,8 @@ def _decoded_smaller(image: JpegImageFile, longest: int) -> int:
     return 1 << round(math.log2(max(width, height) / max(image.size)))
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb_of(image: Image.Image) -> Image.Image:
+    """A picture of any kind as a page shows it, in RGB: see pixels_of."""
     if image.mode.startswith("I;16"):
         numbers = np.asarray(image)
         # Cameras and scanners of 10, 12 or 14 bits leave the upper ones empty: the picture would be nearly black.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from backend.labelstudio.configured import engine_of, weights_of
 from backend.learning.examples import example_of
@@ -30,6 +31,7 @@ def finetune_files(
     """
     if out.suffix != ".safetensors":
         raise DataError(f"{out}: the name must end with .safetensors")
+    _writable(out)
     weights = weights_of(settings)
     samples = [sample for sample in islice(samples_of(dataset), limit) if sample.objects]
     if len(samples) < 2:
@@ -48,3 +50,13 @@ def finetune_files(
     cases = [case_of(example, came_from[example.key][1].pixels(), old, new) for example in outcome.judged[:SHOWN]]
     version_report(out.with_suffix(".html"), out.stem, weights.name, outcome.curve, outcome.verdict, cases)
     return outcome.verdict
+
+
+def _writable(out: Path) -> None:
+    """Raises DataError where no file can be made beside `out`: better now than after the minutes."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error}") from None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.learning.clicks import Region, iou, tight_box
 from backend.learning.evaluate import clicked
 from backend.learning.examples import Example
-from backend.learning.masks import spread
+from backend.learning.masks import DataError, spread
 from backend.learning.prompting import Decode
 from backend.segmentation.engines import Embedding, Features, Floats
 from backend.segmentation.familiar import Familiar
@@ -110,9 +110,11 @@ def where_familiar(familiar: Familiar, learned: Answers, base: Answers) -> Answe
 
 def judged(answers: Answers, examples: Sequence[Example], objects: int = OBJECTS) -> Figures:
     """Boxes and clicks on about so many objects, as many of each picture, at the label map's size; means over
-    pictures."""
+    pictures. Raises DataError where they show none."""
     each = math.ceil(objects / len(examples))
     by_picture = [_means(rows) for example in examples if (rows := _objects_figures(answers, example, each))]
+    if not by_picture:
+        raise DataError(f"none of the {len(examples)} pictures that are to judge shows an object")
     return {name: round(100 * value, 2) for name, value in _means(by_picture).items()}
 
 

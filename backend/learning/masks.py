@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.labelstudio.pixels import rgb_of
+
 OBJECT, DOMAIN = "object", "domain"
 
 
@@ -37,11 +39,18 @@ class Sample:
     def pixels(self) -> NDArray[np.uint8]:
         """RGB uint8 H x W x 3. Raises DataError where the file cannot be read."""
         with _told(self.image), Image.open(self.image) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(rgb_of(image))
 
     def labels(self) -> NDArray[np.int32]:
-        """The label map, H x W. Raises DataError where the file cannot be read."""
+        """The label map, H x W. Raises DataError where it cannot be read, has colours, or not its picture's size."""
+        with _told(self.image), Image.open(self.image) as image:
+            size = image.size
         with _told(self.mask), Image.open(self.mask) as image:
+            if image.size != size or len(image.getbands()) != 1:
+                raise DataError(
+                    f"{self.mask} is {image.mode}, {image.size[0]} x {image.size[1]}: a label map has one channel and "
+                    f"the size of its picture, which is {size[0]} x {size[1]}"
+                )
             return np.asarray(image).astype(np.int32)
 
 

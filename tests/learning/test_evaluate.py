@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from backend.learning.clicks import Region
@@ -128,6 +129,23 @@ def test_a_file_that_is_missing_or_torn_is_named(masks: Path, tmp_path: Path, wh
     torn.write_bytes(getattr(samples_of(masks / "discs")[0], which).read_bytes()[:60])
     with pytest.raises(DataError, match=r"torn\.png cannot be read"):
         read()
+
+
+@pytest.mark.parametrize(("size", "mode"), [((30, 20), "L"), (None, "RGB")])
+def test_a_label_map_has_one_channel_and_its_pictures_size(
+    masks: Path, tmp_path: Path, size: tuple[int, int] | None, mode: str
+) -> None:
+    sample = samples_of(masks / "discs")[0]
+    other = tmp_path / "other.png"
+    Image.new(mode, size or sample.pixels().shape[1::-1]).save(other)
+    with pytest.raises(DataError, match=r"other\.png is .* one channel and the size of its picture"):
+        replace(sample, mask=other).labels()
+
+
+def test_a_grey_picture_of_twelve_bits_is_seen_as_it_is_served(masks: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(tmp_path / "grey.png")
+    sample = replace(samples_of(masks / "discs")[0], image=tmp_path / "grey.png")
+    assert sample.pixels()[0, :, 0].tolist() == [0, 128, 255]
 
 
 def test_an_index_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_what_is_wrong_is_one_sentence(masks: Path, random_weights: WeightsFile,
     for words, said in (
         (["--dataset", str(tmp_path), "--out", "y.safetensors"], "is no source: a source is a folder with"),
         (["--dataset", str(masks / "discs"), "--out", "y.pth"], "must end with .safetensors"),
+        (["--dataset", str(masks / "discs"), "--out", "/proc/y.safetensors"], "cannot be written"),
     ):
         done = runner.invoke(app, ["finetune", *words, *weights])
         assert done.exit_code == 1

@@ -20,6 +20,7 @@ from backend.learning.gate import (
     overall,
     where_familiar,
 )
+from backend.learning.masks import DataError
 from backend.learning.prompting import Decode
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Embedding
@@ -102,6 +103,11 @@ def test_what_is_small_is_judged_in_its_window_too_where_that_can_be_had() -> No
     judged(lambda one: Answering(answering(0.0), one.embedding, closer), [small])
     assert seen
     assert all(window.frame == Frame(SIDE // 2, SIDE // 2) for window in seen)
+
+
+def test_pictures_that_show_no_object_cannot_judge() -> None:
+    with pytest.raises(DataError, match="none of the 2 pictures"):
+        judged(always(0.0), [example("a", 0.0), example("b", 0.0)])
 
 
 def test_the_same_prompt_on_another_embedding_is_another_question() -> None:
