@@ -46,7 +46,7 @@ def connect(studio: httpx.Client, project: int, backend: str) -> int:
         return int(call(studio, "POST", "/api/ml/", json=wanted)["id"])
     first = int(connected[0]["id"])
     if connected[0]["url"] != backend or not connected[0]["is_interactive"]:
-        call(studio, "PATCH", f"/api/ml/{first}/", json=wanted)
+        call(studio, "PATCH", f"/api/ml/{first}", json=wanted)
     return first
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from demo.label_studio import call
-from demo.project import PHOTOGRAPHS, ask, tasks, upload
+from demo.project import PHOTOGRAPHS, ask, connect, tasks, upload
 from tests.system.conftest import eventually, requests_of
 from tests.system.masks import EYE, HELMET, ellipse, holds, iou, mask_of
 from tests.system.prompts import box, click
@@ -36,6 +36,16 @@ def test_connecting(api, project):
     [connected] = call(api, "GET", "/api/ml/", params={"project": project.id})
     assert connected["readable_state"] == "Connected"
     assert connected["model_version"].startswith("edgesam")
+
+
+def test_a_demo_that_comes_back_on_another_port_moves_its_connection(api, project, served):
+    moved = served.address.replace("127.0.0.1", "localhost")
+    assert moved != served.address
+    for address in (moved, served.address):
+        assert connect(api, project.id, address) == project.backend
+        [connected] = call(api, "GET", "/api/ml/", params={"project": project.id})
+        assert connected["url"] == address
+        assert connected["is_interactive"]
 
 
 def test_legacy_tokens_are_off_so_the_personal_access_token_brings_the_images(api):
