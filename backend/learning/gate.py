@@ -98,11 +98,6 @@ class TorchDecoder:
         return self.known[asked]
 
 
-def everywhere(decode: Decode) -> Answers:
-    """One decoder on the base's embedding, whatever the picture."""
-    return lambda example: Answering(decode, example.embedding)
-
-
 def where_familiar(familiar: Familiar, learned: Answers, base: Answers) -> Answers:
     """As a version answers (backend/segmentation/familiar.py)."""
     return lambda example: learned(example) if familiar.holds(example.embedding) else base(example)

@@ -114,12 +114,12 @@ def with_state(model: SegmentationModel, learned: State) -> SegmentationModel:
 
 
 def answers_of(model: SegmentationModel, learned: State, closely: bool = False) -> Answers:
-    """How the model answers with what was learned, each picture seen once where the encoder learned too.
+    """How the model answers with what was learned, if anything; a picture is seen once where the encoder learned too.
 
     closely: what is small is looked at in windows too (backend/segmentation/windows.py), as it is for those who are
     served; each takes an encode.
     """
-    changed = with_state(model, learned)
+    changed = with_state(model, learned) if learned else model
     decode, sees_anew = decoder_of(changed), any(name.startswith(ENCODER) for name in learned)
     seen: dict[str, Embedding] = {}
 
@@ -164,4 +164,4 @@ def _canvas(pixels: NDArray[np.uint8], frame: Frame, device: torch.device) -> Te
 
 
 def _embedding(places: Tensor, frame: Frame) -> Embedding:
-    return Embedding(places[0].detach().half().cpu().numpy(), frame)
+    return Embedding(places[0].half().cpu().numpy(), frame)

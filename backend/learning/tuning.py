@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from backend.learning.decoding import decoder_of
 from backend.learning.devices import place_for
 from backend.learning.examples import Example, example_of, split
 from backend.learning.finetune import Curve, finetune
@@ -20,7 +19,6 @@ from backend.learning.gate import (
     Answers,
     Verdict,
     compared,
-    everywhere,
     judged,
     overall,
     where_familiar,
@@ -134,7 +132,7 @@ def _bearable(
     if not near:
         return learned, 1.0
     own = {name: value.cpu() for name, value in model.state_dict().items()}
-    before = overall(judged(everywhere(decoder_of(model)), near))
+    before = overall(judged(answers_of(model, {}), near))
     for share in SHARES:
         mixed = {name: torch.lerp(own[name], value, share) for name, value in learned.items()}
         if before - overall(judged(answers_of(model, mixed), near)) <= most_loss:

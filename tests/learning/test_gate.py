@@ -10,16 +10,7 @@ from torch import Tensor
 from backend.learning import decoding
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
-from backend.learning.gate import (
-    Answering,
-    Answers,
-    TorchDecoder,
-    compared,
-    everywhere,
-    judged,
-    overall,
-    where_familiar,
-)
+from backend.learning.gate import Answering, Answers, TorchDecoder, compared, judged, overall, where_familiar
 from backend.learning.masks import DataError
 from backend.learning.prompting import Decode
 from backend.segmentation.engine_torch import load_torch_engine
@@ -50,6 +41,10 @@ def answering(error: float) -> Decode:
         return logits, torch.ones(len(labels), 4)
 
     return decode
+
+
+def everywhere(decode: Decode) -> Answers:
+    return lambda example: Answering(decode, example.embedding)
 
 
 def always(error: float) -> Answers:

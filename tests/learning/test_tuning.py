@@ -77,8 +77,7 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
 
     monkeypatch.setattr(tuning, "samples_of", lambda _: general)
     monkeypatch.setattr(tuning, "example_of", lambda _, one: one)
-    monkeypatch.setattr(tuning, "everywhere", lambda _: dict(learned_by_none(model)))
-    monkeypatch.setattr(tuning, "answers_of", lambda _, learned, **_closely: learned)
+    monkeypatch.setattr(tuning, "answers_of", lambda _, learned, **_closely: learned or learned_by_none(model))
     monkeypatch.setattr(tuning, "_everyday", lambda _: [elsewhere])
     for stand_in in (finetune, judged, compared):
         monkeypatch.setattr(tuning, stand_in.__name__, stand_in)
