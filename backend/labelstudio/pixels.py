@@ -29,6 +29,9 @@ CLOSE_ENOUGH = SIDE * 7 // 8
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and those of its values that exchange width and height."""
 
+BROKEN_SHARE = 1e-4
+"""Of the pixels of a picture with 16 bits, at most: what so few of them say alone is no light."""
+
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
 
 
@@ -100,9 +103,8 @@ def rgb_of(image: Image.Image) -> Image.Image:
     """A picture of any kind as a page shows it, in RGB: see pixels_of."""
     if image.mode.startswith("I;16"):
         numbers = np.asarray(image)
-        # Cameras and scanners of 10, 12 or 14 bits leave the upper ones empty: the picture would be nearly black.
-        unread = max(0, int(numbers.max()).bit_length() - 8)
-        return Image.fromarray((numbers >> unread).astype(np.uint8)).convert("RGB")
+        unread = max(0, _used_bits(numbers) - 8)
+        return Image.fromarray((numbers >> unread).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):  # a range of its own: stretched to what it holds
         values = np.asarray(image, np.float64)
         low, high = values.min(), values.max()
@@ -112,3 +114,12 @@ def rgb_of(image: Image.Image) -> Image.Image:
     shown_on_white = Image.new("RGBA", image.size, "white")
     shown_on_white.alpha_composite(image.convert("RGBA"))
     return shown_on_white.convert("RGB")
+
+
+def _used_bits(numbers: NDArray[np.uint16]) -> int:
+    """Cameras and scanners of 10, 12 or 14 bits leave the upper ones empty, but in a pixel that is broken: with all 16
+    the picture would be nearly black."""
+    bits = int(numbers.max()).bit_length()
+    while bits > 8 and np.count_nonzero(numbers >> (bits - 1)) <= BROKEN_SHARE * numbers.size:
+        bits -= 1
+    return bits

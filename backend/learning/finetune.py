@@ -129,8 +129,8 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
     if run.average:
         run.student.learning.load_state_dict(run.average)
     figures = judged(run.student.answers(), checked, CHECKED_OBJECTS)
-    loss = float(np.mean(run.losses)) if run.losses else math.nan
-    run.curve.append({"minutes": minutes, "steps": float(run.steps), "loss": loss, **figures})
+    loss = {"loss": float(np.mean(run.losses))} if run.losses else {}
+    run.curve.append({"minutes": minutes, "steps": float(run.steps), **loss, **figures})
     run.losses.clear()
     if overall(figures) > run.best_figure:
         run.best, run.best_figure = run.student.state(), overall(figures)

@@ -27,9 +27,7 @@ def finetune_command(
     limit: Annotated[int | None, typer.Option(min=2, help="Learn from the folder's first images only.")] = None,
     out: Annotated[Path | None, typer.Option(help="The .safetensors to write, for EDGESAM_WEIGHTS.")] = None,
     weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0, help="Longest time, instead of EDGESAM_FINETUNE_MINUTES.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Longest time, instead of EDGESAM_FINETUNE_MINUTES.")] = None,
 ) -> None:
     """Teach the model what a project's annotators accepted, or the masks of a folder; compare old and new.
 

@@ -35,7 +35,7 @@ def finetune_files(
     weights = weights_of(settings)
     samples = [sample for sample in islice(samples_of(dataset), limit) if sample.objects]
     if len(samples) < 2:
-        raise DataError(f"{dataset} has {len(samples)} pictures with masks: two are the least")
+        raise DataError(f"two pictures with masks are the least, and {dataset} has {len(samples)}")
     engine = engine_of(settings, weights)
     say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
     came_from = {example.key: (example, sample) for sample in samples for example in [example_of(engine, sample)]}

@@ -30,10 +30,12 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """What answers on a picture: a decoder, on an embedding of it. closer: of its windows, where they are looked at."""
+    """What answers on a picture: a decoder, on an embedding of it. twice: as Engine.twice. closer: of the picture's
+    windows, where they are looked at."""
 
     decode: Decode
     embedding: Embedding
+    twice: bool
     closer: Closer | None = None
 
 
@@ -64,14 +66,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class TorchDecoder:
-    """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks those of
-    EdgeSAM in the product, boxes twice. Each click replays those before it, so answers are remembered, as long as it
+    """A decoder under training as an engine that only decodes, one picture: the predictor asks it as it asks those in
+    the product. twice: as Engine.twice. Each click replays those before it, so answers are remembered, as long as it
     lives; embeddings must live as long."""
 
     answer: Decode
+    twice: bool
     identity: str = "training"
     version: str = "training"
-    twice: bool = True
     known: dict[tuple[int, bytes, bytes, bytes], Floats] = field(default_factory=dict)
 
     def for_picture(self, _embedding: Embedding) -> TorchDecoder:
@@ -115,7 +117,7 @@ def judged(answers: Answers, examples: Sequence[Example], objects: int = OBJECTS
 
 def _objects_figures(answers: Answers, example: Example, each: int) -> list[Figures]:
     answering = answers(example)
-    engine = TorchDecoder(answering.decode)
+    engine = TorchDecoder(answering.decode, answering.twice)
 
     def ask(prompt: Prompt) -> Region:
         return decode(engine, answering.embedding, [prompt], closer=answering.closer)[0].pixels
@@ -154,7 +156,8 @@ def compared(
     general_before, general_after = judged(base, general), judged(new, general)
     gain = overall(project_after) - overall(project_before)
     loss = overall(general_before) - overall(general_after)
-    told = f"{gain:+.1f} points on the project's validation pictures, {-loss:+.1f} in general"
+    pictures = f"{len(validation)} pictures" if len(validation) > 1 else "one picture"
+    told = f"{gain:+z.1f} points on {pictures} of the project, {-loss:+z.1f} in general"
     if gain < LEAST_GAIN:
         reason = f"not promoted: {told}; a gain below {LEAST_GAIN} may be noise"
     elif loss > MOST_LOSS:

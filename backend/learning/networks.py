@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from backend.segmentation.checkpoints import read_state_dict
@@ -69,7 +69,7 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu() for name, value in state.items()
     }
     part = path.with_suffix(".part")
-    save_file(half, part, METADATA)
+    part.write_bytes(save(half, METADATA))  # save_file makes a file that nobody else may read
     part.replace(path)
 
 

@@ -85,7 +85,8 @@ class Student:
 
         @torch.no_grad()
         def answers(example: Example) -> Answering:
-            return Answering(self.decode, _embedding(self.places(example), example.frame))
+            seen = _embedding(self.places(example), example.frame)
+            return Answering(self.decode, seen, _betters_boxes(self.model))
 
         return answers
 
@@ -121,17 +122,22 @@ def answers_of(model: SegmentationModel, learned: State, closely: bool = False) 
     """
     changed = with_state(model, learned) if learned else model
     decode, sees_anew = decoder_of(changed), any(name.startswith(ENCODER) for name in learned)
-    seen: dict[str, Embedding] = {}
+    twice, seen = _betters_boxes(model), dict[str, Embedding]()
 
     def answers(example: Example) -> Answering:
         closer = _closer(changed, example) if closely else None
         if not sees_anew:
-            return Answering(decode, example.embedding, closer)
+            return Answering(decode, example.embedding, twice, closer)
         if example.key not in seen:
             seen[example.key] = _seen_by(changed, example.pixels, example.frame)
-        return Answering(decode, seen[example.key], closer)
+        return Answering(decode, seen[example.key], twice, closer)
 
     return answers
+
+
+def _betters_boxes(model: SegmentationModel) -> bool:
+    """As WeightsFile.betters_boxes, of the file that the model is from."""
+    return isinstance(model.image_encoder, RepViT)
 
 
 def _closer(model: SegmentationModel, example: Example) -> Closer:

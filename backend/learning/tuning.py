@@ -102,7 +102,6 @@ def tuned(
         validation[:MOST_JUDGED],
         general[1::2],
     )
-    say(verdict.reason)
     return Outcome(learned, familiar, found.curve, verdict, validation)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from backend.learning.student import ENCODER, State
@@ -35,7 +35,7 @@ def write_version(base: WeightsFile, learned: State, familiar: Familiar, path: P
         said["upsample"] = base.upsample
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file(kept, part, said)
+    part.write_bytes(save(kept, said))  # save_file makes a file that nobody else may read
     part.replace(path)
 
 

@@ -55,7 +55,9 @@ def case_of(example: Example, pixels: NDArray[np.uint8], old: Answers, new: Answ
     truth = example.labels == number
     click = first_click(truth)
     seen = (answers(example) for answers in (old, new))
-    before, after = (decode(TorchDecoder(one.decode), one.embedding, [as_prompt([click])])[0].pixels for one in seen)
+    before, after = (
+        decode(TorchDecoder(one.decode, one.twice), one.embedding, [as_prompt([click])])[0].pixels for one in seen
+    )
     fitting = cv2.resize(pixels, truth.shape[::-1], interpolation=cv2.INTER_AREA)
     return Case(np.asarray(fitting, np.uint8), truth, before, after, click)
 

@@ -119,6 +119,13 @@ def test_bits_of_grey_that_nobody_used_make_no_picture_dark(values, shown):
     assert pixels_of(data, LIMIT)[0, :, 0].tolist() == shown
 
 
+def test_a_broken_pixel_makes_no_picture_dark():
+    values = np.full((100, 101), 2048, np.uint16)
+    values[50, 50] = 0xFFFF
+    pixels = pixels_of(saved(Image.fromarray(values), "PNG"), LIMIT)
+    assert (pixels[0, 0, 0], pixels[50, 50, 0]) == (128, 255)
+
+
 @pytest.mark.parametrize("values", [np.array([[-1.0, 0.0, 1.0]], np.float32), np.array([[-50, 0, 50]], np.int32)])
 def test_numbers_of_a_range_of_their_own_are_stretched(values):
     assert pixels_of(saved(Image.fromarray(values), "TIFF"), LIMIT)[0, :, 0].tolist() == [0, 127, 255]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -43,8 +44,8 @@ def answering(error: float) -> Decode:
     return decode
 
 
-def everywhere(decode: Decode) -> Answers:
-    return lambda example: Answering(decode, example.embedding)
+def everywhere(decode: Decode, twice: bool = True) -> Answers:
+    return lambda example: Answering(decode, example.embedding, twice)
 
 
 def always(error: float) -> Answers:
@@ -95,9 +96,22 @@ def test_what_is_small_is_judged_in_its_window_too_where_that_can_be_had() -> No
         seen.append(window)
         return Embedding(np.full((4096, 256), 1.0, np.float16), window.frame)
 
-    judged(lambda one: Answering(answering(0.0), one.embedding, closer), [small])
+    judged(lambda one: Answering(answering(0.0), one.embedding, True, closer), [small])
     assert seen
     assert all(window.frame == Frame(SIDE // 2, SIDE // 2) for window in seen)
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_box_is_asked_as_often_as_those_who_are_served_get_it(twice: bool) -> None:
+    again = list[bool]()
+
+    def decode(embedding: Tensor, coordinates: Tensor, labels: Tensor, *last: Tensor) -> tuple[Tensor, Tensor]:
+        if 2 in labels:  # a box's first corner
+            again.append(bool(last[1]))
+        return answering(0.0)(embedding, coordinates, labels, *last)
+
+    judged(everywhere(decode, twice), VALIDATION[:1])
+    assert again == [False, True][: 1 + twice]
 
 
 def test_pictures_that_show_no_object_cannot_judge() -> None:
@@ -106,7 +120,7 @@ def test_pictures_that_show_no_object_cannot_judge() -> None:
 
 
 def test_the_same_prompt_on_another_embedding_is_another_question() -> None:
-    engine, prompt = TorchDecoder(answering(0.0)), (np.zeros((1, 2, 2), np.float32), np.array([[1, -1]]))
+    engine, prompt = TorchDecoder(answering(0.0), True), (np.zeros((1, 2, 2), np.float32), np.array([[1, -1]]))
     embeddings = [one.embedding for one in (VALIDATION[1], VALIDATION[0])]
     small, large = (engine.decode(embedding, *prompt, None) for embedding in embeddings)
     assert (large > 0).sum() == 2 * (small > 0).sum()
@@ -115,7 +129,7 @@ def test_the_same_prompt_on_another_embedding_is_another_question() -> None:
 def test_better_on_the_project_and_as_good_in_general_is_promoted() -> None:
     verdict = compared(always(0.25), always(0.0), always(0.25), VALIDATION, GENERAL)
     assert verdict.promoted
-    assert verdict.reason.startswith("promoted: +4")
+    assert re.match(r"promoted: \+4\d\.\d points on 2 pictures of the project, \+", verdict.reason)
     assert verdict.project_after["box"] == 100
 
 
@@ -158,7 +172,8 @@ def test_the_decoder_under_training_answers_as_the_engine_that_serves(
 ) -> None:
     monkeypatch.setattr(decoding, "fast_in_bf16", lambda _: False)
     model = model_of(random_weights)
-    served, trained = load_torch_engine(random_weights, "cpu"), TorchDecoder(decoder_of(model))
+    served = load_torch_engine(random_weights, "cpu")
+    trained = TorchDecoder(decoder_of(model), served.twice)
     random = np.random.default_rng(0)
     embedding = Embedding(random.normal(size=(4096, 256)).astype(np.float16), Frame(SIDE, SIDE))
     prompt = np.array([[[300.0, 200.0], [0.0, 0.0]]], np.float32), np.array([[1, -1]])

@@ -45,6 +45,15 @@ def test_a_version_has_the_encoder_of_its_base_and_serves_beside_it(
     assert [path.name for path in version.path.parent.iterdir()] == ["v.safetensors"]
 
 
+def test_files_of_weights_may_be_read_by_those_who_may_read_other_files(
+    random_weights: WeightsFile, tmp_path: Path
+) -> None:
+    (tmp_path / "other").touch()
+    save_weights(read_state_dict(random_weights.path), tmp_path / "base.safetensors")
+    write_version(random_weights, decoder_in(model_of(random_weights)), FAMILIAR, tmp_path / "v.safetensors")
+    assert len({file.stat().st_mode for file in tmp_path.iterdir()}) == 1
+
+
 def test_half_precision_is_taken_where_it_loses_nothing(random_weights: WeightsFile, tmp_path: Path) -> None:
     exact = tmp_path / "exact.safetensors"
     save_weights(read_state_dict(random_weights.path), exact)

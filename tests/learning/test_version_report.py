@@ -59,7 +59,8 @@ def test_a_case_is_the_largest_object_asked_for_by_both_decoders() -> None:
     example = Example("k", np.zeros((4096, 256), np.float16), Frame(80, 60), labels, (1.0, 1.0), b"")
 
     def answers(sign: float) -> Answers:
-        return lambda one: Answering(lambda *_: (torch.full((1, 4, 256, 256), sign), torch.zeros(1, 4)), one.embedding)
+        made = torch.full((1, 4, 256, 256), sign), torch.zeros(1, 4)
+        return lambda one: Answering(lambda *_: made, one.embedding, twice=True)
 
     found = case_of(example, np.zeros((120, 160, 3), np.uint8), answers(-1.0), answers(1.0))
     assert found.pixels.shape == (60, 80, 3)
