@@ -53,7 +53,8 @@ def evaluate_command(
 ) -> None:
     """Measure masks: mIoU of a box and of 1, 2, 3 clicks of a simulated annotator, by source and on average.
 
-    They are those of the engine that serves; other rules and no replay are measured with torch.
+    They are as they are served, small parts cut away (EDGESAM_SMALLEST_PART). Other rules and no replay are measured
+    with torch, and nothing is cut away.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -71,10 +72,11 @@ def evaluate_command(
             if file and not file.parent.is_dir():
                 raise DataError(f"{file} cannot be written: there is no folder {file.parent}")
         usual = rule is Rule.SINGLE and replay
-        found = _found(weights)
-        door = ModelDoor(
-            engine_of(settings_given(), found) if usual else Variant(load_torch_engine(found), rule.value, replay),
-            windows,
+        found, settings = _found(weights), settings_given()
+        door = (
+            ModelDoor(engine_of(settings, found), windows, settings.edgesam_smallest_part)
+            if usual
+            else ModelDoor(Variant(load_torch_engine(found), rule.value, replay), windows)
         )
         with Progress(transient=True) as progress:
             bar = progress.add_task("images")

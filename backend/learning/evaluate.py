@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from backend.learning.clicks import Click, Region, first_click, iou, next_click, tight_box
 from backend.learning.masks import DOMAIN, OBJECT, DataError, Sample, kinds_of, samples_of, source_folders, spread
 from backend.segmentation.engines import Embedding, Engine
-from backend.segmentation.predictor import decode, encode, seen
+from backend.segmentation.predictor import encode, masks_of, seen
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Prompt
 from backend.segmentation.windows import Closer
@@ -46,14 +46,14 @@ class Door(Protocol):
 
 
 class ModelDoor:
-    """Our own predictor, as it answers in the product: with the replay of clicks, nothing cut away.
+    """Our own predictor, as it answers in the product: with the replay of clicks.
 
-    windows: whether objects are looked at closely too.
+    windows: whether objects are looked at closely too. smallest_share: as of predictor.masks_of.
     """
 
-    def __init__(self, engine: Engine, windows: bool = True) -> None:
+    def __init__(self, engine: Engine, windows: bool = True, smallest_share: float = 0.0) -> None:
         self.engine = self.answering = engine
-        self.windows = windows
+        self.windows, self.smallest_share = windows, smallest_share
         self.embedding: Embedding | None = None
         self.closer: Closer | None = None
 
@@ -65,7 +65,8 @@ class ModelDoor:
 
     def ask(self, prompt: Prompt) -> Region:
         assert self.embedding is not None, "open a picture first"
-        return decode(self.answering, self.embedding, [prompt], closer=self.closer)[0].pixels
+        ((_, mask),) = masks_of(self.answering, self.embedding, [prompt], self.smallest_share, self.closer)
+        return mask.pixels
 
 
 @dataclass(frozen=True, slots=True)

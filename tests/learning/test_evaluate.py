@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from backend.learning.clicks import Region
-from backend.learning.evaluate import ModelDoor, Selection, clicked, evaluate, summed_up
+from backend.learning.clicks import Click, Region
+from backend.learning.evaluate import ModelDoor, Selection, as_prompt, clicked, evaluate, summed_up
 from backend.learning.masks import DataError, Sample, samples_of
 from backend.learning.report import picture_of, table_of
-from backend.segmentation.engine_torch import load_torch_engine
+from backend.segmentation.engine_torch import TorchEngine, load_torch_engine
 from backend.segmentation.prompts import Prompt
 from backend.segmentation.weights import WeightsFile
 
@@ -62,6 +62,20 @@ def test_a_small_box_opens_a_window_once_unless_it_is_told_not_to(
     for left in (20, 22):
         assert door.ask(Prompt(box=(left, 30, left + 10, 40))).shape == (120, 160)
     assert len(canvases) == encoded
+
+
+@pytest.mark.parametrize(("smallest_share", "kept"), [(0.0, True), (0.005, False)])
+def test_small_parts_are_cut_away_where_it_is_told_to(
+    random_weights: WeightsFile, monkeypatch: pytest.MonkeyPatch, smallest_share: float, kept: bool
+) -> None:
+    logits = np.full((1, 256, 256), -1.0, np.float32)
+    logits[:, 10:100, 10:100] = logits[:, 150:152, 150:152] = 1.0
+    monkeypatch.setattr(TorchEngine, "decode", lambda *_: logits)
+    door = ModelDoor(load_torch_engine(random_weights, "cpu"), smallest_share=smallest_share)
+    door.open(np.zeros((256, 256, 3), np.uint8))
+    mask = door.ask(as_prompt([Click(50, 50, True)]))
+    assert mask[50, 50]
+    assert mask[150:152, 150:152].any() == kept
 
 
 def test_clicks_end_when_it_is_good_enough_after_three() -> None:
