@@ -114,7 +114,7 @@ def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.i
     for number, mask in enumerate(largest_first, start=1):
         labels[mask.window][mask.pixels] = number
     if max(labels.shape) > SIDE:
-        labels = np.asarray(cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST), np.int16)
+        labels = np.asarray(cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST_EXACT), np.int16)
     seen = [number for number in np.unique(labels).tolist() if number]
     new = np.zeros(len(masks) + 1, np.int16)
     new[seen] = np.arange(1, len(seen) + 1)

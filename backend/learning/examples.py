@@ -58,7 +58,7 @@ def example_of(engine: Engine, sample: Sample) -> Example:
     pixels, labels = sample.pixels(), sample.labels()
     frame = Frame.of(pixels)
     if max(labels.shape) > SIDE:
-        labels = np.asarray(cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST), np.int32)
+        labels = np.asarray(cv2.resize(labels, frame.scaled, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
     numbers = [number for number in sample.objects if (labels == number).any()]
     ordered = np.zeros(labels.shape, np.int16)
     for new, number in enumerate(numbers, start=1):

@@ -25,7 +25,7 @@ LEAST_SEEN = 0.5
 def another_view(random: np.random.Generator, example: Example) -> Example:
     """The picture seen anew. Its masks are where they belong then, and those cut away have a weight of 0; its features
     are still those of the picture as it is."""
-    whole = cv2.resize(example.labels, example.frame.scaled, interpolation=cv2.INTER_NEAREST).astype(np.uint16)
+    whole = cv2.resize(example.labels, example.frame.scaled, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint16)
     seen = varied(random, Picture(example.pixels, whole))
     if random.random() < PART_SHARE:
         seen = part(random, seen)

@@ -150,3 +150,11 @@ def test_a_label_map_is_no_larger_than_the_canvas():
     assert labels.shape == (512, 1024)
     assert (labels == 1).sum() == 256 * 256
     assert len(weights) == labels.max() == 1  # a single pixel is lost, and its number with it
+
+
+def test_a_pixel_of_a_smaller_label_map_is_what_lies_under_its_middle():
+    size, middles = (3072, 1536), np.zeros((1536, 1536), bool)
+    middles[1::3, 1::3] = True
+    labels, _ = label_map([AcceptedMask(size, (slice(0, 1536),) * 2, middles, "Cell", True)], Frame(*size))
+    assert labels.shape == (512, 1024)
+    assert (labels[:, :512] == 1).all()

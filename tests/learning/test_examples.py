@@ -56,13 +56,14 @@ def test_a_picture_of_a_file_has_its_masks_numbered_from_one(masks: Path, random
 
 
 def test_a_large_label_map_is_no_larger_than_the_canvas(tmp_path: Path, random_weights: WeightsFile) -> None:
-    labels = np.zeros((600, 2048), np.uint8)
-    labels[100:300, 1000:1500] = 1
+    labels = np.zeros((900, 3072), np.uint8)
+    labels[150:450:3, 1500:2250:3] = 2
+    labels[151:450:3, 1501:2250:3] = 1
     Image.fromarray(labels).save(tmp_path / "m.png")
-    Image.fromarray(np.zeros((600, 2048, 3), np.uint8)).save(tmp_path / "i.png")
+    Image.fromarray(np.zeros((900, 3072, 3), np.uint8)).save(tmp_path / "i.png")
     engine = load_torch_engine(random_weights, "cpu")
     example = example_of(engine, Sample("s", tmp_path / "i.png", tmp_path / "m.png", (1,)))
     assert example.labels.shape == (300, 1024)
-    assert example.frame.scaled == Frame(2048, 600).scaled
-    assert (example.labels[50:150, 500:750] == 1).all()
+    assert example.frame.scaled == Frame(3072, 900).scaled
+    assert (example.labels[50:150, 500:750] == 1).all()  # what lies under a pixel's middle
     assert np.count_nonzero(example.labels) == 100 * 250

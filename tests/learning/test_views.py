@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from backend.learning import views as views_module
 from backend.learning.examples import Example, jpeg_of
 from backend.learning.finetune import low_res_labels
 from backend.learning.views import another_view
@@ -38,6 +39,17 @@ def test_masks_stay_on_their_objects(views: list[Example]) -> None:
         assert all(brightness > background + 30 for brightness in objects)
         if all(view.weights):
             assert objects[0] > 1.4 * objects[1]
+
+
+def test_a_pixel_of_a_view_is_what_lies_under_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_module, "varied", lambda _, picture: picture)
+    monkeypatch.setattr(views_module, "PART_SHARE", 0.0)
+    frame = Frame(300, 300)
+    labels = np.random.default_rng(0).integers(0, 2, (300, 300)).astype(np.int16)
+    picture = jpeg_of(np.zeros((300, 300, 3), np.uint8), frame)
+    view = another_view(np.random.default_rng(0), Example("k", FEATURES, frame, labels, (1.0,), picture))
+    under = ((np.arange(1024) + 0.5) * 300 / 1024).astype(int)
+    assert np.array_equal(view.labels, labels[np.ix_(under, under)])
 
 
 def test_a_view_is_seldom_the_picture_itself(views: list[Example]) -> None:
