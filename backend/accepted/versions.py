@@ -11,6 +11,9 @@ from typing import Any
 
 from backend.accepted.database import FILE, connected, reading
 
+COMPARED_WITH = "compared_with"
+"""In a version's metrics: the name of what served when it was made."""
+
 FOLDER = "versions"
 """MODEL_DIR/versions/<project>/<name>.safetensors, its report <name>.html, and what engines make of it beside."""
 
@@ -99,13 +102,16 @@ def follow(folder: Path, project: str, named: str, base: str) -> bool:
 
 
 def prune(folder: Path, project: str, keep: int) -> None:
-    """Delete all but the `keep` newest versions of a project, with their files; the one that answers stays."""
+    """Delete all but the `keep` newest versions of a project, with their files; the one that answers stays, and the one
+    in whose place it came."""
     with connected(folder) as connection:
         rows = connection.execute(
             "SELECT * FROM version WHERE project = :project AND number NOT IN "
             "(SELECT number FROM version WHERE project = :project ORDER BY number DESC LIMIT :keep) "
-            "AND number NOT IN (SELECT number FROM serving WHERE project = :project)",
-            {"project": project, "keep": keep},
+            "AND number NOT IN (SELECT number FROM serving WHERE project = :project) "
+            "AND name NOT IN (SELECT coalesce(json_extract(metrics, :place), '') "
+            "FROM serving JOIN version USING (project, number) WHERE project = :project)",
+            {"project": project, "keep": keep, "place": f"$.{COMPARED_WITH}"},
         ).fetchall()
         old = [_version(folder, row) for row in rows]
         connection.executemany(

@@ -69,7 +69,7 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     serving, old = _serving(settings, weights, job.project)
     model, minutes = model_of(weights), settings.edgesam_finetune_minutes
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
-    metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, "compared_with": serving}
+    metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, versions.COMPARED_WITH: serving}
     version = _written(settings, job, weights, outcome, metrics)
     before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
     report_on(version, serving, before, after, outcome, pictures, segmenter.images)

@@ -46,7 +46,7 @@ def versions_command(
 @versions_app.command("rollback")
 def rollback_command(
     project: Number,
-    to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else the promoted one before.")] = None,
+    to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else what served before.")] = None,
 ) -> None:
     """Let another version serve a project: the one before, one of its versions, or the base weights."""
     from backend.accepted.versions import choose, current, versions_of
@@ -63,9 +63,11 @@ def rollback_command(
 
 
 def _before(versions: list[Version], serving: Version | None) -> str:
-    """The version that served before, as far as versions tell: the last promoted one below the one that serves."""
-    older = [one.name for one in versions if serving and one.promoted and one.number < serving.number]
-    return older[0] if older else BASE
+    """The version in whose place the one that serves came, where it is kept; else the base."""
+    from backend.accepted.versions import COMPARED_WITH
+
+    replaced = serving.metrics.get(COMPARED_WITH) if serving else None
+    return replaced if replaced in [one.name for one in versions] else BASE
 
 
 def _change(version: Version, what: str) -> str:

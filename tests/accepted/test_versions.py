@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.accepted.versions import (
+    COMPARED_WITH,
     Version,
     choose,
     counts,
@@ -73,6 +74,16 @@ def test_old_versions_go_with_all_their_files_but_never_the_one_that_answers(tmp
     assert left == {kept[0].name, kept[3].name, kept[4].name}, "v1's own files, and not v10's for v1"
     assert kept[4].file.exists()
     assert next_number(tmp_path, P) == 11
+
+
+def test_what_the_one_that_answers_took_the_place_of_is_kept_too(tmp_path: Path) -> None:
+    first = version(tmp_path, 1)
+    others = [replace(version(tmp_path, number), metrics={COMPARED_WITH: first.name}) for number in range(2, 6)]
+    for one in (first, *others):
+        record(tmp_path, one)
+    choose(tmp_path, P, others[-1].name)
+    prune(tmp_path, P, keep=2)
+    assert [one.number for one in versions_of(tmp_path, P)] == [5, 4, 1]
 
 
 def test_a_moved_folder_still_has_its_versions(tmp_path: Path) -> None:

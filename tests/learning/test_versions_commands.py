@@ -1,10 +1,12 @@
 """`versions` shows what was learned; `rollback` lets another version serve."""
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
 from backend.__main__ import app
-from backend.accepted.versions import Version, choose, current, record
+from backend.accepted.versions import Version, choose, current, record, versions_of
 
 KEY = "27.1795354711"
 runner = CliRunner()
@@ -16,7 +18,8 @@ def figures(mean):
 
 @pytest.fixture(autouse=True)
 def learned(tmp_path, monkeypatch):
-    """Three versions of project 27, the second not promoted, the third serving; one of an older project 27."""
+    """Three versions of project 27, the second not promoted, the third serving; one of an older project 27. The first
+    served when the second and third were made."""
     monkeypatch.setenv("MODEL_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     for key, number, promoted in ((KEY, 1, True), (KEY, 2, False), (KEY, 3, True), ("27.5", 1, True)):
@@ -26,6 +29,7 @@ def learned(tmp_path, monkeypatch):
             "project_after": figures(70.0 + number),
             "general_before": figures(80.0),
             "general_after": figures(79.0),
+            "compared_with": "edgesam-c168a5b0" if number == 1 else "edgesam-c168a5b0-p27-v1",
         }
         made = f"2026-11-26T01:0{number}:00+00:00"
         record(tmp_path, Version(key, number, name, tmp_path / name, "0" * 64, "c168a5b0", promoted, metrics, made, 1))
@@ -73,12 +77,22 @@ def test_nothing_learned_yet_is_said(tmp_path, monkeypatch):
     assert output.startswith("nothing was learned yet (MODEL_DIR=")
 
 
-def test_rolling_back_goes_to_the_promoted_one_before_and_then_to_the_base(learned):
+def test_rolling_back_goes_to_what_served_before_and_then_to_the_base(learned):
     assert called("rollback", "--project", "27") == (0, "project 27: edgesam-c168a5b0-p27-v1 serves now\n")
     assert current(learned, KEY).number == 1
     assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
     assert current(learned, KEY) is None
     assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
+
+
+def test_what_was_thrown_out_does_not_come_back_by_rolling_back(learned):
+    [first] = [one for one in versions_of(learned, KEY) if one.number == 1]
+    metrics = {"compared_with": first.name}
+    for number in (4, 5):  # the fourth was rolled back before the fifth was made
+        name = f"edgesam-c168a5b0-p27-v{number}"
+        record(learned, replace(first, number=number, name=name, metrics=metrics, made=f"2026-11-26T01:0{number}:00"))
+    choose(learned, KEY, "edgesam-c168a5b0-p27-v5")
+    assert called("rollback", "--project", "27") == (0, f"project 27: {first.name} serves now\n")
 
 
 @pytest.mark.parametrize(("to", "number"), [("edgesam-c168a5b0-p27-v2", 2), ("base", None)])
