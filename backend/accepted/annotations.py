@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from backend.accepted.database import connected, reading
+
+AT_ONCE = 100
+"""Annotations that are written in one transaction, for which others wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +59,41 @@ def forget_tasks(folder: Path, project: str, tasks: Iterable[int]) -> None:
 
 
 def replace_all(folder: Path, project: str, annotations: Iterable[Annotation]) -> None:
-    """What Label Studio's API says a project has now, in one transaction: what it does not have is forgotten.
+    """What Label Studio's API says a project has now: what it does not have is forgotten.
 
-    A job asks this and learns from it at once, so what is new here does not count as new regions. Raises ValueError.
+    annotations: asked for while they are written, some at a time, so that webhooks come between; what these bring or
+    take away meanwhile stays so. A job asks this and learns from it at once, so what is new here does not count as new
+    regions. Raises ValueError where `updated` is no time.
     """
-    kept = list(annotations)
-    numbers = _text([annotation.number for annotation in kept])
-    with connected(folder) as connection:
-        connection.execute(
-            "DELETE FROM annotation WHERE project = ? AND number NOT IN (SELECT value FROM json_each(?))",
-            (project, numbers),
-        )
-        for annotation in kept:
-            _keep(connection, annotation, learned=True)
+    known, told = set(_moments(folder, project)), set[int]()
+    asked = iter(annotations)
+    while some := list(islice(asked, AT_ONCE)):
+        told.update(annotation.number for annotation in some)
+        with connected(folder) as connection:
+            for annotation in some:
+                _keep(connection, annotation, learned=True, gone=known)
+    forget(folder, project, known - told)
 
 
-def accepted(folder: Path, project: str) -> list[Annotation]:
-    """The annotations of a project, by number."""
+def accepted(folder: Path, project: str) -> Iterator[Annotation]:
+    """The annotations of a project, those that were changed last first. Each is read when it is asked for: thousands of
+    brushes are a gigabyte."""
+    moments = _moments(folder, project)
+    for number in sorted(moments, key=moments.__getitem__, reverse=True):
+        with reading(folder) as connection:
+            row = connection.execute(
+                "SELECT * FROM annotation WHERE project = ? AND number = ?", (project, number)
+            ).fetchone()
+        if row:
+            data, result = orjson.loads(row["data"]), orjson.loads(row["result"])
+            yield Annotation(project, number, row["task"], data, result, row["updated"])
+
+
+def _moments(folder: Path, project: str) -> dict[int, datetime]:
+    """When each annotation of a project was changed last, by its number."""
     with reading(folder) as connection:
-        rows = connection.execute("SELECT * FROM annotation WHERE project = ? ORDER BY number", (project,)).fetchall()
-    return [
-        Annotation(
-            project, row["number"], row["task"], orjson.loads(row["data"]), orjson.loads(row["result"]), row["updated"]
-        )
-        for row in rows
-    ]
+        rows = connection.execute("SELECT number, updated FROM annotation WHERE project = ?", (project,)).fetchall()
+    return {row["number"]: _moment(row["updated"]) for row in rows}
 
 
 def new_regions(folder: Path, project: str) -> int:
@@ -110,23 +124,29 @@ def _made(project: str) -> tuple[int, str]:
     return int(seconds) if seconds.isdecimal() else 0, project
 
 
-def _keep(connection: sqlite3.Connection, new: Annotation, learned: bool) -> None:
-    """learned: a job learns from it now, so nothing of it is fresh."""
-    moment = _moment(new.updated)
+def _keep(connection: sqlite3.Connection, new: Annotation, learned: bool, gone: Container[int] = ()) -> None:
+    """learned: a job learns from it now, so nothing of it is fresh. gone: numbers that are not kept where nothing is
+    known of them."""
+    moment, data = _moment(new.updated), _text(new.data)
+    place = new.project, new.number
     old = connection.execute(
-        "SELECT result, updated, fresh FROM annotation WHERE project = ? AND number = ?", (new.project, new.number)
+        "SELECT data, updated, fresh FROM annotation WHERE project = ? AND number = ?", place
     ).fetchone()
+    if old is None and new.number in gone:
+        return
+    if old is not None and (moment, data) == (_moment(old["updated"]), old["data"]) and learned:
+        return
     if old is not None and moment < _moment(old["updated"]):
         return
-    shapes = _shapes(new.result)
-    before = {} if old is None else _shapes(orjson.loads(old["result"]))
-    changed = sum(before.get(name) != shape for name, shape in shapes.items())
-    fresh = min(len(shapes), (old["fresh"] if old else 0) + (0 if learned else changed))
-    data, result = _text(new.data), _text(new.result)
+    shapes, fresh = _shapes(new.result), old["fresh"] if old else 0
+    if not learned:
+        before = connection.execute("SELECT result FROM annotation WHERE project = ? AND number = ?", place).fetchone()
+        known = _shapes(orjson.loads(before["result"])) if before else {}
+        fresh += sum(known.get(name) != shape for name, shape in shapes.items())
     connection.execute(
         "INSERT OR REPLACE INTO annotation (project, number, task, data, result, updated, regions, fresh) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (new.project, new.number, new.task, data, result, new.updated, len(shapes), fresh),
+        (*place, new.task, data, _text(new.result), new.updated, len(shapes), min(len(shapes), fresh)),
     )
 
 

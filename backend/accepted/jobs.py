@@ -49,13 +49,13 @@ def enqueue(folder: Path, project: str, reason: str) -> Job:
         return _job(waiting)
 
 
-def claim(folder: Path) -> Job | None:
-    """The job that has waited longest, now running; None where none waits."""
+def claim(folder: Path, project: str | None = None) -> Job | None:
+    """The job that has waited longest, of one project or of all, now running; None where none waits."""
     with connected(folder) as connection:
         claimed = connection.execute(
-            "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, told = '' "
-            "WHERE number = (SELECT min(number) FROM job WHERE state = 'queued') RETURNING *",
-            (now(),),
+            "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, told = '' WHERE number = "
+            "(SELECT min(number) FROM job WHERE state = 'queued' AND (? IS NULL OR project = ?)) RETURNING *",
+            (now(), project, project),
         ).fetchone()
         return _job(claimed) if claimed else None
 
@@ -72,8 +72,14 @@ def finish(folder: Path, number: int, told: str) -> None:
 
 
 def fail(folder: Path, number: int, told: str) -> None:
-    """The job cannot be done, and is not tried again."""
+    """The job cannot be done, and is not tried again. All regions of its project are new once more: the next one that
+    is accepted asks for another job."""
     _end(folder, number, "failed", told)
+    with connected(folder) as connection:
+        connection.execute(
+            "UPDATE annotation SET fresh = regions WHERE project = (SELECT project FROM job WHERE number = ?)",
+            (number,),
+        )
 
 
 def put_back(folder: Path, number: int) -> None:
@@ -84,6 +90,7 @@ def put_back(folder: Path, number: int) -> None:
             "WHERE number = ? AND state = 'running'",
             (number,),
         )
+        _merge_waiting(connection)
 
 
 def requeue_interrupted(folder: Path) -> None:
@@ -98,6 +105,7 @@ def requeue_interrupted(folder: Path) -> None:
             (now(), MOST_ATTEMPTS),
         )
         connection.execute("UPDATE job SET state = 'queued', started = NULL WHERE state = 'running'")
+        _merge_waiting(connection)
 
 
 def jobs(folder: Path, project: str | None = None, last: int = 20) -> list[Job]:
@@ -121,6 +129,16 @@ def count_by_state(folder: Path) -> dict[State, int]:
     with reading(folder) as connection:
         found = dict(connection.execute("SELECT state, count(*) FROM job GROUP BY state").fetchall())
     return {state: found.get(state, 0) for state in ("queued", "running", "done", "failed")}
+
+
+def _merge_waiting(connection: sqlite3.Connection) -> None:
+    """A job that waits again does what another one of its project was queued for meanwhile."""
+    connection.execute(
+        "UPDATE job SET state = 'done', ended = ?, told = 'another job that waited did it' WHERE state = 'queued' "
+        "AND EXISTS (SELECT 1 FROM job AS older WHERE older.state = 'queued' "
+        "AND older.project = job.project AND older.number < job.number)",
+        (now(),),
+    )
 
 
 def _end(folder: Path, number: int, state: State, told: str) -> None:

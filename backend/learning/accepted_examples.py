@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,32 +39,39 @@ class AcceptedPicture:
     task: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedPictures:
+    """missing: why each picture that has masks could not be had."""
+
+    pictures: list[AcceptedPicture]
+    missing: list[Unanswerable]
+
+
 def pictures_of(
     segmenter: Segmenter,
     engine: Engine,
-    annotations: Sequence[Annotation],
+    annotations: Iterable[Annotation],
     interface: Interface,
     say: Callable[[str], None],
-) -> list[AcceptedPicture]:
-    """Each picture that has masks. Of several annotations of one task the one changed last counts.
+) -> AcceptedPictures:
+    """Each picture that has masks, the newest annotations' first. Of several annotations of one task the first counts.
 
     What cannot be had is left out, with a line in the log: an image that does not come, a mask of another size.
     """
-    newest = sorted(annotations, key=lambda one: one.updated, reverse=True)
     tasks: set[int] = set()
-    pictures: list[AcceptedPicture] = []
-    for annotation in newest:
+    had = AcceptedPictures([], [])
+    for annotation in annotations:
         if annotation.task in tasks:
             continue
         found = masks_of(annotation.result, interface)
         if found:
             tasks.add(annotation.task)
-        for picture in _of_task(segmenter, engine, annotation, interface, found):
-            pictures.append(picture)
-            say(f"{len(pictures)} pictures")
-            if len(pictures) == MOST_PICTURES:
-                return pictures
-    return pictures
+        for picture in _of_task(segmenter, engine, annotation, interface, found, had.missing):
+            had.pictures.append(picture)
+            say(f"{len(had.pictures)} pictures")
+            if len(had.pictures) == MOST_PICTURES:
+                return had
+    return had
 
 
 def _of_task(
@@ -73,6 +80,7 @@ def _of_task(
     annotation: Annotation,
     interface: Interface,
     found: dict[Picture, list[AcceptedMask]],
+    missing: list[Unanswerable],
 ) -> Iterator[AcceptedPicture]:
     task = {"id": annotation.task, "project": annotation.project, "data": annotation.data}
     for (to_name, item_index), masks in found.items():
@@ -85,6 +93,7 @@ def _of_task(
                 pixels, _ = pixels_of(data, segmenter.images.max_pixels)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
+            missing.append(error)
             continue
         frame = sight.embedding.frame
         fitting = [mask for mask in masks if mask.size == (frame.width, frame.height)]
@@ -95,8 +104,8 @@ def _of_task(
                 masks=len(masks) - len(fitting),
                 picture=f"{frame.width} x {frame.height}",
             )
-        if fitting:
-            labels, weights = label_map(fitting, frame)
+        labels, weights = label_map(fitting, frame)
+        if weights:
             seen = Frame(labels.shape[1], labels.shape[0])
             picture, features = jpeg_of(pixels, frame), sight.embedding.features
             example = Example(sight.image.content, features, seen, labels, weights, picture)
@@ -106,7 +115,8 @@ def _of_task(
 def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:
     """Masks of one picture -> int16 height x width, 0 where nothing is, else 1 to n; and the weight of each number.
 
-    Where masks overlap the smaller one is seen; one that is hidden whole has no number. The map is no larger than the
+    Where masks overlap the smaller one is seen; one that is hidden whole, or too small for the
+    map, has no number. The map is no larger than the
     canvas: the network sees no more, and a photograph of 50 megapixels needs no label map of as many.
     """
     labels: NDArray[np.int16] = np.zeros((frame.height, frame.width), np.int16)

@@ -74,17 +74,20 @@ def example_of(engine: Engine, sample: Sample) -> Example:
 
 
 def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Pictures to learn from, and about a quarter to judge by. A picture stays on its side while the project grows.
+    """Pictures to learn from, and about a quarter to judge by. A picture stays on its side while the project grows, in
+    whatever tasks it is.
 
     Two or more pictures give at least one of each; the one that changes sides then is the nearest to the other side.
     """
-    ordered = sorted(examples, key=_place)
-    border = sum(_place(example) < VALIDATION_SHARE for example in ordered)
-    if len(ordered) >= 2:
-        border = min(max(border, 1), len(ordered) - 1)
-    return ordered[border:], ordered[:border]
+    ordered = sorted(examples, key=lambda example: _place(example.key))
+    keys = list(dict.fromkeys(example.key for example in ordered))
+    border = sum(_place(key) < VALIDATION_SHARE for key in keys)
+    if len(keys) >= 2:
+        border = min(max(border, 1), len(keys) - 1)
+    judging = sum(example.key in keys[:border] for example in ordered)
+    return ordered[judging:], ordered[:judging]
 
 
-def _place(example: Example) -> float:
+def _place(key: str) -> float:
     """Where the picture's name falls between 0 and 1."""
-    return int.from_bytes(hashlib.sha256(example.key.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

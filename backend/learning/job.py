@@ -19,6 +19,7 @@ from backend.accepted.versions import Version
 from backend.cores import usable_cores
 from backend.labelstudio.configured import engine_of, segmenter_of, version_engine, weights_of
 from backend.labelstudio.segmenter import Segmenter
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.accepted_examples import pictures_of
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError
@@ -58,21 +59,25 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     interface = refreshed(settings.model_dir, segmenter.images, job.project)
     engine.set_result(engine_of(settings, weights))
     annotations = accepted(settings.model_dir, job.project)
-    pictures = pictures_of(segmenter, engine.result(), annotations, interface, tell)
-    examples = [picture.example for picture in pictures]
-    regions = sum(len(example.weights) for example in examples)
-    found = f"{regions} masks on {len(examples)} pictures"
-    log.info("learning_from", job=job.number, project=job.project, pictures=len(examples), masks=regions)
-    if len(examples) < FEWEST_PICTURES or regions < FEWEST_REGIONS:
-        return f"{found} are too few: {FEWEST_REGIONS} on {FEWEST_PICTURES} are the least"
+    had = pictures_of(segmenter, engine.result(), annotations, interface, tell)
+    examples = [picture.example for picture in had.pictures]
+    regions, pictures = sum(len(example.weights) for example in examples), len({example.key for example in examples})
+    found = f"{regions} masks on {pictures} pictures"
+    log.info("learning_from", job=job.number, project=job.project, pictures=pictures, masks=regions)
+    if pictures < FEWEST_PICTURES or regions < FEWEST_REGIONS:
+        few = f"{found} are too few: {FEWEST_REGIONS} on {FEWEST_PICTURES} are the least"
+        if had.missing:
+            why = had.missing[0]
+            raise Unanswerable(why.link, f"{few}, and {len(had.missing)} more could not be had, the first since {why}")
+        return few
     tell(found)
     serving, old = _serving(settings, weights, job.project)
     model, minutes = model_of(weights), settings.edgesam_finetune_minutes
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
-    metrics = asdict(outcome.verdict) | {"pictures": len(examples), "masks": regions, versions.COMPARED_WITH: serving}
+    metrics = asdict(outcome.verdict) | {"pictures": pictures, "masks": regions, versions.COMPARED_WITH: serving}
     version = _written(settings, job, weights, outcome, metrics)
     before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
-    report_on(version, serving, before, after, outcome, pictures, segmenter.images)
+    report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
     _settled(settings, engine.result(), version)
     return f"{version.name}, from {found}: {outcome.verdict.reason}"
 

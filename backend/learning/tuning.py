@@ -74,17 +74,15 @@ def tuned(
     say: Callable[[str], None],
     serving: Learned | None = None,
 ) -> Outcome:
-    """Fine-tunes `model` on two or more examples, and compares; on a GPU where there is one.
+    """Fine-tunes `model` on two or more pictures, and compares; on a GPU where there is one.
 
     engine: encodes the general pictures. serving: the version that answers the project now, if it is one. Learning
     begins with `model`, the base, each time, and with all examples: what one version forgot the next one need not. Half
     of the general pictures steady the training, where the version will answer on them; the other half judge it. Raises
     ValueError for fewer examples.
     """
-    if len(examples) < 2:
-        raise ValueError(
-            f"{len(examples)} pictures with masks: two are the least, one to learn from and one to judge by"
-        )
+    if (pictures := len({example.key for example in examples})) < 2:
+        raise ValueError(f"{pictures} pictures with masks: two are the least, one to learn from and one to judge by")
     model = copy.deepcopy(model).to(place_for("auto").device)
     training, validation = split(examples)
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]

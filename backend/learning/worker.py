@@ -30,8 +30,9 @@ class Stopped(KeyboardInterrupt):
     """SIGTERM came."""
 
 
-def work_off(folder: Path, run: Callable[[Job], str]) -> bool:
-    """Run waiting jobs until there are none. False, at once, where another process does so already.
+def work_off(folder: Path, run: Callable[[Job], str], project: str | None = None) -> bool:
+    """Run waiting jobs, of one project or of all, until there are none. False, at once, where another process does so
+    already.
 
     run: does a job and says what came of it. What it raises for people ends the job as failed; anything else ends this
     process, and the job is tried once more by the next. A signal puts the job back as it was, and is raised on.
@@ -40,7 +41,7 @@ def work_off(folder: Path, run: Callable[[Job], str]) -> bool:
     try:
         with FileLock(folder / jobs.LOCK, timeout=0):
             jobs.requeue_interrupted(folder)
-            while job := jobs.claim(folder):
+            while job := jobs.claim(folder, project):
                 _run(folder, job, run)
     except Timeout:
         return False

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from backend.accepted.jobs import (
     claim,
@@ -75,6 +78,28 @@ def test_a_job_whose_process_was_asked_to_stop_loses_no_attempt(tmp_path: Path) 
     assert states(tmp_path) == [("queued", 0)]
     put_back(tmp_path, job.number)
     assert states(tmp_path) == [("queued", 0)]
+
+
+@pytest.mark.parametrize("again", [put_back, lambda folder, _: requeue_interrupted(folder)])
+def test_a_job_that_waits_again_does_what_another_one_waits_for(
+    tmp_path: Path, again: Callable[[Path, int], None]
+) -> None:
+    job = enqueue(tmp_path, P, "one")
+    claim(tmp_path)
+    enqueue(tmp_path, P, "two")
+    other = enqueue(tmp_path, Q, "three")
+    again(tmp_path, job.number)
+    assert [waiting.number for waiting in unfinished(tmp_path)] == [job.number, other.number]
+
+
+def test_a_job_of_one_project_can_be_claimed(tmp_path: Path) -> None:
+    enqueue(tmp_path, P, "one")
+    ours = enqueue(tmp_path, Q, "two")
+    claimed = claim(tmp_path, Q)
+    assert claimed is not None
+    assert claimed.number == ours.number
+    assert claim(tmp_path, Q) is None
+    assert [job.state for job in jobs(tmp_path, P)] == ["queued"]
 
 
 def test_jobs_are_told_newest_first_and_by_project(tmp_path: Path) -> None:

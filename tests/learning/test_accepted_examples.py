@@ -54,9 +54,10 @@ def made():
             self.segmenter = segmenter_of(self.engine, loader(lambda _: httpx.Response(404)))
 
         def __call__(self, *annotations):
-            found = pictures_of(self.segmenter, self.engine, annotations, INTERFACE, self.told.append)
-            self.places = [(one.address, one.task["id"]) for one in found]
-            return [one.example for one in found]
+            had = pictures_of(self.segmenter, self.engine, annotations, INTERFACE, self.told.append)
+            self.places = [(one.address, one.task["id"]) for one in had.pictures]
+            self.missing = [str(why) for why in had.missing]
+            return [one.example for one in had.pictures]
 
     return Made()
 
@@ -91,7 +92,7 @@ def test_the_same_picture_in_another_task_has_the_same_key(made):
     assert one.key == again.key != another.key
 
 
-def test_of_two_annotations_of_a_task_the_one_changed_last_counts(made):
+def test_of_two_annotations_of_a_task_the_first_counts(made):
     [example] = made(
         annotation(1, region(filled(SMALL)), number=7, updated="2026-11-22T13:39:00Z"),
         annotation(1, region(filled(LARGE)), number=8, updated="2026-11-22T13:38:00Z"),
@@ -116,11 +117,20 @@ def test_what_cannot_be_had_is_left_out_and_told(made):
         )
     assert example.weights == (DRAWN,)
     assert [line["task"] for line in logs] == [1, 2, 3]
+    [why] = made.missing
+    assert "404" in why
 
 
-def test_only_the_newest_pictures_are_taken(made, monkeypatch):
+def test_a_picture_whose_masks_are_too_small_for_the_label_map_is_none(made):
+    size = 2000, 1500
+    tiny = region(filled((slice(700, 701), slice(900, 901)), size=size))
+    assert made(annotation(1, tiny, address=data_uri(picture(*size)))) == []
+    assert made.missing == []
+
+
+def test_only_the_first_pictures_are_taken(made, monkeypatch):
     monkeypatch.setattr(accepted_examples, "MOST_PICTURES", 2)
-    found = made(*(annotation(n, region(filled((slice(n), slice(n)))), updated=f"2026-11-2{n}T00Z") for n in (1, 3, 2)))
+    found = made(*(annotation(n, region(filled((slice(n), slice(n)))), updated=f"2026-11-2{n}T00Z") for n in (3, 2, 1)))
     assert [example.labels.sum() for example in found] == [9, 4]
 
 

@@ -44,6 +44,13 @@ def test_each_side_has_at_least_one(count: int) -> None:
         assert validation
 
 
+def test_a_picture_of_several_tasks_is_on_one_side() -> None:
+    for start in range(30):
+        training, validation = split([named(f"{start} {number}") for number in (1, 2, 1, 1, 2)])
+        assert sorted((len(training), len(validation))) == [2, 3]
+        assert not keys(training) & keys(validation)
+
+
 def test_a_picture_of_a_file_has_its_masks_numbered_from_one(masks: Path, random_weights: WeightsFile) -> None:
     sample = samples_of(masks / "discs")[0]
     found = Sample(sample.source, sample.image, sample.mask, (2, 7))  # 7 is not in the label map, 1 is not asked for

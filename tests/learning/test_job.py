@@ -2,19 +2,21 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from backend.accepted import jobs, versions
-from backend.accepted.annotations import Annotation, accept
+from backend.accepted.annotations import Annotation, accept, new_regions
 from backend.labelstudio import rle
 from backend.labelstudio.connections import remember
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning import job as learning
 from backend.learning.gate import NAMES, Verdict
 from backend.learning.tuning import Outcome
+from backend.learning.worker import work_off
 from backend.segmentation.checkpoints import read_state_dict
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import FEATURES, Embedding
@@ -154,6 +156,20 @@ def test_too_few_masks_are_not_learned_from(settings, training):
     accept(settings.model_dir, [Annotation("5.5", 1, 1, {"image": picture(1)}, [], "2026-11-22")])
     remember(settings.model_dir, "5.5", "http://127.0.0.1:1", "", CONFIG)
     assert run(settings, "5.5") == "0 masks on 0 pictures are too few: 8 on 2 are the least"
+    assert training.seen is None
+
+
+def test_pictures_that_cannot_be_had_fail_the_job_and_their_regions_count_as_new(settings, training):
+    folder, away = settings.model_dir, "http://127.0.0.1:1/gone.jpg"
+    accept(folder, [replace(annotation(number, 5), project="6.6", data={"image": away}) for number in (1, 2)])
+    remember(folder, "6.6", "http://127.0.0.1:1", "", CONFIG)
+    jobs.enqueue(folder, "6.6", "because")
+    assert new_regions(folder, "6.6") == 0
+    assert work_off(folder, lambda job: learning.run_job(settings, job), "6.6")
+    [job] = jobs.jobs(folder, "6.6")
+    assert job.state == "failed"
+    assert "0 masks on 0 pictures are too few: 8 on 2 are the least, and 2 more could not be had, the first" in job.told
+    assert new_regions(folder, "6.6") == 10
     assert training.seen is None
 
 

@@ -56,7 +56,7 @@ def webhooks(tmp_path):
 @pytest.mark.usefixtures("webhooks")
 def test_what_label_studio_has_now_is_the_truth(images, tmp_path):
     assert refreshed(tmp_path, images, KEY).images == (Image("image", "$image"),)
-    assert accepted(tmp_path, KEY) == [Annotation(KEY, 5, 1, DATA, [{"id": "r5"}], UPDATED)]
+    assert list(accepted(tmp_path, KEY)) == [Annotation(KEY, 5, 1, DATA, [{"id": "r5"}], UPDATED)]
 
 
 @pytest.mark.usefixtures("webhooks")
