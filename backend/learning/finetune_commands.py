@@ -24,9 +24,11 @@ def finetune_command(
         int | None, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
     ] = None,
     dataset: Annotated[Path | None, typer.Option(help="A folder with images/, masks/, index.json instead.")] = None,
-    limit: Annotated[int | None, typer.Option(min=2, help="Learn from the folder's first images only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Learn from the first images of --dataset only.")] = None,
     out: Annotated[Path | None, typer.Option(help="The .safetensors to write, for EDGESAM_WEIGHTS.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="With --dataset: name or path, instead of EDGESAM_WEIGHTS.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Longest time, instead of EDGESAM_FINETUNE_MINUTES.")] = None,
 ) -> None:
     """Teach the model what a project's annotators accepted, or the masks of a folder; compare old and new.
@@ -36,6 +38,12 @@ def finetune_command(
     settings = settings_given(edgesam_weights=weights, edgesam_finetune_minutes=minutes)
     if (project is None) == (dataset is None) or (dataset is None) != (out is None):
         raise ended("say what to learn from: --project N, or --dataset DIR with --out FILE", WRONG_USE)
+    if project and (weights or limit):
+        raise ended(
+            "--weights and --limit are for --dataset: a project learns from all that was accepted, with the weights "
+            "that serve it (EDGESAM_WEIGHTS)",
+            WRONG_USE,
+        )
     from backend.labelstudio.unanswerable import Unanswerable
     from backend.learning.masks import DataError
     from backend.segmentation.weights import WeightsError

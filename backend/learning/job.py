@@ -40,6 +40,7 @@ KEPT = 5
 """Versions of a project; the one that serves is kept besides."""
 TOLD_SECONDS = 1.0
 """Progress is written down no more often."""
+BY_COMMAND = "finetune --project"
 
 Say = Callable[[str], None]
 
@@ -83,18 +84,26 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
 
 
 def finetune_project(settings: Settings, number: int, say: Say) -> None:
-    """Learns from a project of Label Studio here and now, and returns when that is done.
+    """Learns from a project of Label Studio here and now, and returns when that is done. Stopped, it leaves a job that
+    the service does, if it was the service that had asked for it.
 
     say: told of progress and outcome. Raises Unanswerable, WeightsError or DataError.
     """
     give_way()
+    folder = settings.model_dir
     segmenter: Segmenter = segmenter_of(settings, lambda: engine_of(settings, weights_of(settings)))
-    project = project_of(settings.model_dir, segmenter.images, number)
-    ours = jobs.enqueue(settings.model_dir, project, "finetune --project")
-    if not work_off(settings.model_dir, lambda job: run_job(settings, job, say)):
+    project = project_of(folder, segmenter.images, number)
+    ours = jobs.enqueue(folder, project, BY_COMMAND)
+    try:
+        done = work_off(folder, lambda job: run_job(settings, job, say), project)
+    except KeyboardInterrupt:
+        if ours.reason == BY_COMMAND:
+            jobs.fail(folder, ours.number, "stopped")
+        raise
+    if not done:
         say(f"another process is learning: it will do job {ours.number}, of project {number}, too")
         return
-    [ended] = [job for job in jobs.jobs(settings.model_dir, project) if job.number == ours.number]
+    [ended] = [job for job in jobs.jobs(folder, project) if job.number == ours.number]
     if ended.state == "failed":
         raise DataError(ended.told)
     say(ended.told)

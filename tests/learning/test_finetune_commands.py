@@ -58,6 +58,8 @@ def test_copies_of_one_picture_are_one_picture(masks: Path, random_weights: Weig
         ([], "say what to learn from"),
         (["--dataset", "x"], "say what to learn from"),
         (["--project", "1", "--dataset", "x", "--out", "y.safetensors"], "say what to learn from"),
+        (["--project", "1", "--weights", "mobile_sam"], "--weights and --limit are for --dataset"),
+        (["--project", "1", "--limit", "5"], "--weights and --limit are for --dataset"),
     ],
 )
 def test_what_to_learn_from_is_one_thing(words: list[str], said: str) -> None:

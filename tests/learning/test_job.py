@@ -176,8 +176,28 @@ def test_pictures_that_cannot_be_had_fail_the_job_and_their_regions_count_as_new
 def test_a_project_that_is_run_here_and_now(settings, training, monkeypatch):
     monkeypatch.setattr(learning, "give_way", lambda: None)  # it would hold for all tests to come
     said = []
+    waiting = jobs.enqueue(settings.model_dir, "99.9", "20 new regions")
     learning.finetune_project(settings, 27, said.append)
+    assert jobs.unfinished(settings.model_dir) == [waiting], "others are for the service"
     assert said[0] == "1 pictures"
     assert said[-1].endswith("as told")
     with pytest.raises(Unanswerable, match="no project 3 is known"):
         learning.finetune_project(settings, 3, said.append)
+
+
+@pytest.mark.parametrize(("asked_by", "state"), [("20 new regions", "queued"), (None, "failed")])
+def test_a_job_that_is_stopped_here_waits_on_where_the_service_asked_for_it(settings, monkeypatch, asked_by, state):
+    folder = settings.model_dir
+    if asked_by:
+        jobs.enqueue(folder, KEY, asked_by)
+    monkeypatch.setattr(learning, "give_way", lambda: None)
+
+    def stopped(_settings, _job, _say):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "run_job", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        learning.finetune_project(settings, 27, print)
+    job = jobs.jobs(folder, KEY)[0]
+    assert job.state == state
+    jobs.finish(folder, job.number, "")
