@@ -12,7 +12,8 @@ import typer
 from backend import __version__
 from backend.benchmark.commands import benchmark_command
 from backend.command_line import FAILED, WRONG_USE, ended, settings_given
-from backend.learning.commands import learning_app
+from backend.learning.distill_commands import distill_app
+from backend.learning.evaluate_commands import evaluate_app
 from backend.learning.finetune_commands import finetune_app
 from backend.learning.versions_commands import versions_app
 
@@ -25,7 +26,8 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
-app.add_typer(learning_app)
+app.add_typer(evaluate_app)
+app.add_typer(distill_app)
 app.add_typer(finetune_app)
 app.add_typer(versions_app)
 app.command("benchmark")(benchmark_command)
@@ -119,7 +121,7 @@ def precompute(
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """What there is, with licence, size and whether it is here already."""
+    """What there is, with licence, size, how good it was measured to be, and which one is in use."""
     settings = settings_given()
     from rich.console import Console
     from rich.table import Table

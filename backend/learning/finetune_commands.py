@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.command_line import FAILED, WRONG_USE, ended, settings_given
+from backend.command_line import WRONG_USE, ended, settings_given
+from backend.learning.command_line import told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,11 +45,7 @@ def finetune_command(
             "that serve it (EDGESAM_WEIGHTS)",
             WRONG_USE,
         )
-    from backend.labelstudio.unanswerable import Unanswerable
-    from backend.learning.masks import DataError
-    from backend.segmentation.weights import WeightsError
-
-    try:
+    with told():
         if dataset and out:
             from rich.console import Console
 
@@ -59,8 +56,6 @@ def finetune_command(
             from backend.learning.job import finetune_project
 
             finetune_project(settings, project, typer.echo)
-    except (DataError, WeightsError, Unanswerable) as error:
-        raise ended(str(error), FAILED) from error
 
 
 def _table(verdict: Verdict) -> Table:

@@ -38,7 +38,10 @@ def finetune_files(
         raise DataError(f"two pictures with masks are the least, and {dataset} has {len(samples)}")
     engine = engine_of(settings, weights)
     say(f"{len(samples)} pictures, {sum(len(sample.objects) for sample in samples)} masks")
-    came_from = {example.key: (example, sample) for sample in samples for example in [example_of(engine, sample)]}
+    seen = ((example_of(engine, sample), sample) for sample in samples)
+    came_from = {example.key: (example, sample) for example, sample in seen if example.weights}
+    if not came_from:
+        raise DataError(f"{dataset}: no label map shows an object that index.json names")
     if len(came_from) < 2:
         raise DataError(f"{dataset} has one picture only, {len(samples)} times: two different ones are the least")
     model = model_of(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from backend.learning.clicks import Region, first_click
 from backend.learning.evaluate import Door, Report, Row, as_prompt
-from backend.learning.masks import Sample
+from backend.learning.masks import DataError, Sample
 
 TILE = 256
 TRUE_COLOUR, MASK_COLOUR = np.array([40, 200, 80]), np.array([240, 60, 60])
@@ -33,9 +34,13 @@ def table_of(report: Report, baseline: dict[str, dict[str, float]] | None = None
     return table
 
 
-def figures_of(report: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """What `table_of` compares with, from a report's JSON."""
-    return {**report["sources"], **report["averages"]}
+def figures_in(file: Path) -> dict[str, dict[str, float]]:
+    """What `table_of` compares with, from the file of another report. Raises OSError, and DataError where it is none."""
+    try:
+        report = json.loads(file.read_text())
+        return {**report["sources"], **report["averages"]}
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{file} is no report that `evaluate --out` wrote") from None
 
 
 def picture_of(door: Door, samples: Sequence[Sample], rows: Sequence[Row], path: Path, each: int = 5) -> None:

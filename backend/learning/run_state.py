@@ -88,12 +88,15 @@ def log(folder: Path, progress: Progress, figures: dict[str, float]) -> None:
 
 
 def read_log(file: Path) -> list[tuple[str, float, dict[str, float]]]:
-    """The lines of a log: stage, minutes, figures."""
-    with file.open(newline="") as handle:
-        return [
-            (row["stage"], float(row["minutes"]), {name: float(value) for name, value in _pairs(row["figures"])})
-            for row in csv.DictReader(handle)
-        ]
+    """The lines of a log: stage, minutes, figures. Raises DataError where it is none, and OSError."""
+    try:
+        with file.open(newline="") as handle:
+            return [
+                (row["stage"], float(row["minutes"]), {name: float(value) for name, value in _pairs(row["figures"])})
+                for row in csv.DictReader(handle)
+            ]
+    except (KeyError, ValueError, TypeError):
+        raise DataError(f"{file} is no log of a run of `distill`") from None
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backend.command_line import FAILED, ended, settings_given
+from backend.learning.command_line import told
 
 if TYPE_CHECKING:
     from backend.accepted.versions import Version
@@ -30,8 +31,10 @@ def versions_command(
     from backend.accepted.versions import current, versions_of
 
     folder = settings_given().model_dir
+    with told():
+        keys = [_key(folder, project)] if project else _known(folder)
     table = Table("project", "version", "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
-    for key in [_key(folder, project)] if project else _known(folder):
+    for key in keys:
         serving = current(folder, key)
         for one in versions_of(folder, key):
             figures = (_change(one, "project"), _change(one, "general"))
@@ -52,7 +55,8 @@ def rollback_command(
     from backend.accepted.versions import choose, current, versions_of
 
     folder = settings_given().model_dir
-    key = _key(folder, project)
+    with told():
+        key = _key(folder, project)
     wanted = to or _before(versions_of(folder, key), current(folder, key))
     try:
         choose(folder, key, None if wanted == BASE else wanted)

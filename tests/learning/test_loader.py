@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.learning.canvases import Canvas
-from backend.learning.loader import PIECES, Batch, Canvases, Sources, batches, collated, joined
+from backend.learning.canvases import HALF, Canvas, whole
+from backend.learning.loader import PIECES, Batch, Canvases, Sources, batches, collated, joined, opened
+from backend.learning.masks import samples_of
 
 CPU = torch.device("cpu")
 
@@ -83,3 +84,12 @@ def test_what_is_no_mosaic_is_now_and_then_a_part(masks: Path, photos: Path, mon
     cut.clear()
     list(islice(Canvases(Sources(photos, mosaic_share=1.0), (0,), 2), 10))
     assert not cut
+
+
+def test_true_masks_are_opened_with_their_picture(masks: Path) -> None:
+    sample = samples_of(masks / "discs")[0]
+    canvas = whole(np.random.default_rng(0), opened(sample), 8)
+    assert canvas.extent == (768, 1024)
+    labels = sample.labels()
+    seen = sorted(int(np.count_nonzero(covered > HALF)) for covered in canvas.coverage)
+    assert seen == pytest.approx(sorted(np.count_nonzero(labels == one) * 1.6**2 for one in (1, 2)), rel=0.03)

@@ -1,11 +1,13 @@
 """`versions` shows what was learned; `rollback` lets another version serve."""
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from backend.__main__ import app
+from backend.accepted.database import FILE
 from backend.accepted.versions import Version, choose, current, record, versions_of
 
 KEY = "27.1795354711"
@@ -110,3 +112,12 @@ def test_what_is_not_there_is_told(learned):
     code, output = called("rollback", "--project", "28")
     assert code == 1
     assert "nothing was learned for a project 28" in output
+
+
+@pytest.mark.parametrize("words", [["versions"], ["rollback", "--project", "27"]])
+def test_a_database_of_a_newer_release_is_told(learned, words):
+    with sqlite3.connect(learned / FILE) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    code, output = called(*words)
+    assert code == 1
+    assert "was written by a newer release" in output
