@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from backend.labelstudio.unanswerable import Unanswerable
@@ -26,8 +26,20 @@ own side it would differ by up to 1.5, since the DCT leaves more sharpness than 
 CLOSE_ENOUGH = SIDE * 7 // 8
 """The same for a window of the picture: that of a photograph of 12 megapixels is decoded at half its size then."""
 
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
-"""The EXIF tag, and those of its values that exchange width and height."""
+ORIENTATION = 0x0112
+"""The EXIF tag."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What its values ask for; others ask for nothing."""
+LYING = tuple(TURNS[value] for value in (5, 6, 7, 8))
+"""Those that exchange width and height."""
 
 BROKEN_SHARE = 1e-4
 """Of the pixels of a picture with 16 bits, at most: what so few of them say alone is no light."""
@@ -56,7 +68,7 @@ def pixels_of(data: bytes, max_pixels: int, window: Window | None = None) -> tup
                 return _part(image, window), window.frame
             if isinstance(image, JpegImageFile) and max(image.size) >= 2 * FINE_ENOUGH:
                 return _reduced(image)
-            pixels = np.asarray(rgb_of(ImageOps.exif_transpose(image)))
+            pixels = np.asarray(rgb_of(_turned(image, _turn_of(image))))
             return pixels, Frame.of(pixels)
     except Unanswerable:
         raise
@@ -76,19 +88,38 @@ def _reduced(image: JpegImageFile) -> tuple[NDArray[np.uint8], Frame]:
     stored = Frame(width, height)
     # The last pixels may stand for less than the others: only the image's own part is taken.
     small = image.resize(stored.scaled, Image.Resampling.BILINEAR, box=(0, 0, width / by, height / by))
-    shown = Frame(height, width) if image.getexif().get(ORIENTATION) in LYING else stored
-    return np.asarray(rgb_of(ImageOps.exif_transpose(small))), shown
+    turn = _turn_of(image)
+    return np.asarray(rgb_of(_turned(small, turn))), Frame(height, width) if turn in LYING else stored
 
 
 def _part(image: Image.Image, window: Window) -> NDArray[np.uint8]:
     """A window of the picture in its size on the canvas."""
     parts = max(image.size) / max(window.frame.width, window.frame.height)
     by = _decoded_smaller(image, math.ceil(CLOSE_ENOUGH * parts)) if isinstance(image, JpegImageFile) else 1
-    shown = ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
+    shown = _turned(image, _turn_of(image))
     if shown.mode != "RGB" or shown.has_transparency_data:  # else it would be a needless copy
         shown = rgb_of(shown)
     box = (window.left / by, window.top / by, window.right / by, window.bottom / by)
     return np.asarray(shown.resize(window.frame.scaled, Image.Resampling.BILINEAR, box=box))
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    """How the page turns a picture, as Chromium does: as its EXIF says. What XMP or a WebP's EXIF says turns nothing.
+    TIFF's are turned by Pillow as they are decoded."""
+    if image.format == "PNG":
+        image.load()  # its EXIF may come last
+    elif image.format not in ("JPEG", "MPO"):
+        return None
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return TURNS.get(exif.get(ORIENTATION, 1))
+    except Exception:  # what is broken turns nothing: the page shows such a picture too
+        return None
+
+
+def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return image if turn is None else image.transpose(turn)
 
 
 def _decoded_smaller(image: JpegImageFile, longest: int) -> int:

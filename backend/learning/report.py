@@ -35,7 +35,7 @@ def table_of(report: Report, baseline: dict[str, dict[str, float]] | None = None
 
 
 def figures_in(file: Path) -> dict[str, dict[str, float]]:
-    """What `table_of` compares with, from the file of another report. Raises OSError, and DataError where it is none."""
+    """What `table_of` compares with, from the file of another report. Raises OSError; DataError where it is none."""
     try:
         report = json.loads(file.read_text())
         return {**report["sources"], **report["averages"]}

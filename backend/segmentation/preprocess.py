@@ -20,7 +20,7 @@ CELL = SIDE // LOW_RES_SIDE
 """Canvas pixels to a cell of the low-res mask."""
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
-VERSION = "longest1024-pil-dct1280-places"
+VERSION = "longest1024-pil-dct1280-places-2"
 """Names this preprocessing, and how embeddings lie in memory, in cache keys: one made otherwise is not the same."""
 
 
