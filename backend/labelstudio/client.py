@@ -1,107 +1,24 @@
-"""Label Studio's own API, as far as we need it: which token goes where, how a personal access token is used, and what
-is asked about projects and tasks.
-
-A personal access token is a refresh token: /api/token/refresh/ gives a short-lived one for it, sent as "Bearer". A
-legacy token is sent as "Token"; Label Studio refuses it unless the organisation allows such tokens.
-"""
+"""Label Studio's own API, as far as we need it: what is asked about projects and tasks."""
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
 
+from backend.labelstudio.tokens import LINK, Credentials, Tokens
 from backend.labelstudio.unanswerable import Unanswerable
 
-LINK = "label studio"
 PAGE = 100
 """Tasks to a page of the API."""
 WHOLE_PAGE = 20
 """Tasks to a page that brings their annotations, which may be large."""
-LIFETIME = 300.0
-"""Seconds that Label Studio's access tokens last, where one does not say."""
-MARGIN = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A token, and the one address whose origin may see it. given_by: for messages, where it came from."""
-
-    url: str
-    token: str = field(repr=False)
-    given_by: str
-
-    @property
-    def personal(self) -> bool:
-        return _claims(self.token) is not None
-
-
-def origin(url: str | httpx.URL) -> tuple[str, str, int | None]:
-    """Scheme, host and port: only what is alike in all three is the same place."""
-    parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-
-
-class Tokens:
-    """Turns credentials into Authorization headers. Access tokens are kept until shortly before they expire.
-
-    Safe from many threads; one asks for a new token while the others wait for it.
-    """
-
-    def __init__(self, client: httpx.Client, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str], tuple[str, float]] = {}
-
-    def header(self, credentials: Credentials) -> str:
-        """Raises Unanswerable where Label Studio does not take the token, httpx.HTTPError where it is not reached."""
-        if not (credentials.token.isascii() and credentials.token.isprintable()):
-            raise Unanswerable(
-                LINK, f"the token of {credentials.given_by} has characters that no token has: set it anew"
-            )
-        if not credentials.personal:
-            return f"Token {credentials.token}"
-        key = credentials.url, credentials.token
-        with self._lock:
-            token, expires = self._kept.get(key, ("", 0.0))
-            if self._clock() >= expires:
-                token = self._refreshed(credentials)
-                self._kept[key] = token, self._clock() + _lifetime(token) - MARGIN
-            return f"Bearer {token}"
-
-    def forget(self, credentials: Credentials) -> None:
-        """Label Studio refused the access token: ask for a new one next time."""
-        with self._lock:
-            self._kept.pop((credentials.url, credentials.token), None)
-
-    def _refreshed(self, credentials: Credentials) -> str:
-        address = f"{credentials.url}/api/token/refresh/"
-        answer = self._client.post(address, json={"refresh": credentials.token})
-        if answer.status_code in (400, 401, 403):
-            raise Unanswerable(
-                LINK,
-                f"{address} refused the personal access token of {credentials.given_by} ({answer.status_code}): it has "
-                "expired, was revoked, or belongs to another Label Studio; make a new one under Account & Settings",
-            )
-        try:
-            access = answer.json()["access"]
-        except (ValueError, KeyError, TypeError):
-            access = None
-        if not isinstance(access, str) or not access.isascii() or not access.isprintable():
-            raise Unanswerable(
-                LINK,
-                f"{address} answered {answer.status_code} without an access token: is {credentials.url} Label Studio's "
-                "address (LABEL_STUDIO_URL)?",
-            )
-        return access
+ACCESS_SECONDS = 20.0
+"""For an access token: nobody waits for the API who clicks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +99,7 @@ class Api:
             raise Unanswerable(LINK, f"{address} did not answer with JSON: is it Label Studio's?") from None
 
     def _answer(self, address: str, params: Mapping[str, str | int]) -> httpx.Response:
-        headers = {"Authorization": self._tokens.header(self._credentials)}
+        headers = {"Authorization": self._tokens.header(self._credentials, ACCESS_SECONDS)}
         return self._client.get(address, params=dict(params), headers=headers)
 
 
@@ -203,22 +120,3 @@ def _seconds(moment: Any) -> int:
         return int(datetime.fromisoformat(moment).timestamp())
     except (ValueError, TypeError):
         raise Unanswerable(LINK, f"Label Studio's answer has {str(moment)[:40]!r} where a time should be") from None
-
-
-def _claims(token: str) -> dict[str, object] | None:
-    """What a JSON web token says of itself, unchecked; None for a token of another kind."""
-    try:
-        head, body, _ = token.split(".")
-        parts = [json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (head, body)]
-    except ValueError:
-        return None
-    return parts[1] if all(isinstance(part, dict) for part in parts) else None
-
-
-def _lifetime(token: str) -> float:
-    """Seconds from its making to its end: the clocks of two machines need not agree."""
-    claims = _claims(token) or {}
-    end, start = claims.get("exp"), claims.get("iat")
-    if isinstance(end, int | float) and isinstance(start, int | float):
-        return float(end - start)
-    return LIFETIME

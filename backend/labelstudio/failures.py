@@ -5,17 +5,10 @@ from __future__ import annotations
 import httpx
 
 from backend.labelstudio.addresses import shown
-from backend.labelstudio.client import Credentials
-from backend.labelstudio.unanswerable import Unanswerable
+from backend.labelstudio.tokens import Credentials
+from backend.labelstudio.unanswerable import Unanswerable, Unavailable, is_no_word
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  recognised, not listened on
-
-
-class Unavailable(Unanswerable):
-    """A server gave no answer, or has a fault of its own: it said nothing about the image."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("image", message)
 
 
 def unreachable(url: str, error: Exception) -> Unanswerable:
@@ -60,7 +53,7 @@ def refused(
     told = f"{shown(str(answer.url))} answered {answer.status_code}"
     if answer.status_code == 404:
         return Unanswerable("image", f"{told}: no such file there, or the token's user may not see it")
-    if answer.status_code >= 500:
+    if is_no_word(answer.status_code):
         return Unavailable(told)
     if answer.status_code not in (401, 403):
         return Unanswerable("image", told)

@@ -14,8 +14,8 @@ import structlog
 
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
-from backend.labelstudio.client import Api, Credentials, Tokens, origin
-from backend.labelstudio.failures import Unavailable, not_an_image, refused, too_slow, unreachable
+from backend.labelstudio.client import Api
+from backend.labelstudio.failures import not_an_image, refused, too_slow, unreachable
 from backend.labelstudio.known import (
     CLICKS,
     RECHECK,
@@ -29,7 +29,8 @@ from backend.labelstudio.known import (
     trust_in,
     validators_in,
 )
-from backend.labelstudio.unanswerable import Unanswerable
+from backend.labelstudio.tokens import Credentials, Tokens, origin
+from backend.labelstudio.unanswerable import Unanswerable, Unavailable
 
 REDIRECTS = 5
 ATTEMPTS = 2
@@ -222,14 +223,15 @@ class ImageLoader:
     ) -> _Body | httpx.Response:
         """The image's bytes, or an answer that holds none: a redirect, a refusal, or that nothing changed."""
         for attempt in range(1, ATTEMPTS + 1):
-            left = max(deadline - time.monotonic(), 0.001)
             try:
                 headers = {"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity", **validators}
                 if credentials:
-                    headers["Authorization"] = self._tokens.header(credentials)
-                with self._client.stream("GET", url, headers=headers, timeout=left) as answer:
+                    headers["Authorization"] = self._tokens.header(credentials, _left(deadline))
+                with self._client.stream("GET", url, headers=headers, timeout=_left(deadline)) as answer:
                     if not answer.is_success:
                         return answer
+                    if validators:  # it changed: what was known counts no more, and the new one may take its time
+                        deadline = time.monotonic() + self._timeout
                     return _Body(self._body(answer, deadline), url, validators_in(answer.headers))
             except httpx.RemoteProtocolError as error:
                 if attempt == ATTEMPTS:
@@ -256,6 +258,11 @@ class ImageLoader:
 
     def _too_large(self, what: str) -> str:
         return f"{what} is larger than the {self.max_bytes >> 20} MiB that are allowed (EDGESAM_MAX_IMAGE_MB)"
+
+
+def _left(deadline: float) -> float:
+    """Seconds until then, and never none."""
+    return max(deadline - time.monotonic(), 0.001)
 
 
 def _unreadable(file: Path, error: OSError) -> Unanswerable:

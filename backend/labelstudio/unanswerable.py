@@ -13,3 +13,15 @@ class Unanswerable(Exception):  # noqa: N818  it says what the request is, as th
     def __init__(self, link: str, message: str) -> None:
         super().__init__(message)
         self.link = link
+
+
+class Unavailable(Unanswerable):
+    """A server gave no answer, or has a fault of its own: it said nothing about what it was asked for."""
+
+    def __init__(self, message: str, link: str = "image") -> None:
+        super().__init__(link, message)
+
+
+def is_no_word(status: int) -> bool:
+    """Whether a status says nothing about what was asked for: the server, or one before it, is busy or has a fault."""
+    return status >= 500 or status in (408, 429)

@@ -10,9 +10,9 @@ import structlog
 
 from backend.accepted.annotations import Annotation, projects, replace_all
 from backend.labelstudio import connections
-from backend.labelstudio.client import LINK
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.tokens import LINK
 from backend.labelstudio.unanswerable import Unanswerable
 
 log = structlog.stdlib.get_logger("edgesam.learning")

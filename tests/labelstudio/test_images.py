@@ -7,7 +7,7 @@ from backend.labelstudio.connections import remember
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.unanswerable import Unanswerable
 from tests.labelstudio.standins import data_uri, loader, picture
-from tests.labelstudio.test_client import LEGACY, PERSONAL, jwt
+from tests.labelstudio.test_tokens import LEGACY, PERSONAL, jwt
 
 STUDIO = "http://studio:8080"
 UPLOAD = "/data/upload/1/dog.jpg"

@@ -11,8 +11,10 @@ import pytest
 from backend.labelstudio import images as images_module
 from backend.labelstudio.connections import remember
 from backend.labelstudio.known import CLICKS, RECHECK, SILENCE, UPLOADS, Flights, Recent, trust_in
+from backend.labelstudio.tokens import Credentials
 from backend.labelstudio.unanswerable import Unanswerable
 from tests.labelstudio.standins import data_uri, loader, picture
+from tests.labelstudio.test_tokens import PERSONAL, jwt
 
 STUDIO = "http://studio:8080"
 TASK = {"id": 7, "project": 1}
@@ -142,9 +144,10 @@ def dripping(clock):
         lambda _: httpx.ReadTimeout("The read operation timed out"),
         lambda _: httpx.ConnectError("Connection refused"),
         lambda _: httpx.Response(503),
+        lambda _: httpx.Response(429),
         lambda clock: httpx.Response(200, content=dripping(clock)),
     ],
-    ids=["stalls", "is gone", "is ill", "drips"],
+    ids=["stalls", "is gone", "is ill", "is busy", "drips"],
 )
 def test_what_a_server_gave_counts_while_it_is_silent(clock, fault):
     server = Server()
@@ -160,6 +163,40 @@ def test_what_a_server_gave_counts_while_it_is_silent(clock, fault):
     clock.now += 0.1
     server.fault, server.content = None, CAT
     assert images.find(FAR, TASK).data == CAT
+
+
+def test_a_picture_that_changed_may_take_its_time(clock):
+    server = Server(etag='"1"')
+    images = loader(server)
+    images.find(FAR, TASK)
+    clock.now += CLICKS
+
+    def slowly():
+        yield CAT[:50]
+        clock.now += RECHECK + 1
+        yield CAT[50:]
+
+    server.fault = httpx.Response(200, content=slowly())
+    assert images.find(FAR, TASK).data == CAT
+
+
+@pytest.mark.parametrize("fault", [httpx.Response(502), httpx.ReadTimeout("The read operation timed out")])
+def test_what_a_server_gave_counts_while_label_studio_gives_no_access_token(clock, fault):
+    given = iter([httpx.Response(200, json={"access": jwt(iat=0, exp=31)}), fault])
+
+    def studio(request):
+        if request.url.path != "/api/token/refresh/":
+            return httpx.Response(200, content=DOG)
+        answer = next(given)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    images = loader(studio, label_studio_url=STUDIO, api_key=PERSONAL)
+    images.find("/files/dog.jpg", TASK)
+    images._tokens.forget(Credentials(STUDIO, PERSONAL, ""))  # its time is over
+    clock.now += CLICKS
+    assert images.find("/files/dog.jpg", TASK).content == digest(DOG)
 
 
 def test_a_server_that_refuses_is_not_silent(clock):
