@@ -11,9 +11,9 @@ LABEL_STUDIO_PORT ?= 8080
 STUDIO_VENV := .venv-ls
 # torch without CUDA comes from PyTorch's own index, given up after five seconds where it is not reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-# The first Python on the PATH that is new enough.
+# The first Python on the PATH for which there are wheels of everything.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
 .PHONY: help setup serve demo lint test
 
@@ -43,7 +43,7 @@ test: $(VENV)/.development $(STUDIO_VENV)/.installed ## the tests; those in Labe
 # The stamps below are files, so that a second run has nothing to do.
 $(VENV)/.python:
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "No Python 3.11 or newer on the PATH: install one, or say where: make setup PYTHON=/path/to/python3.11" >&2; \
+		echo "No Python 3.11, 3.12 or 3.13 on the PATH: install one, or say where: make setup PYTHON=/path/to/python3.11" >&2; \
 		exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip

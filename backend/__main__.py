@@ -100,7 +100,8 @@ def precompute(
         if 2 * work.tasks > settings.edgesam_disk_cache_mb:
             typer.echo(
                 f"{work.tasks} tasks need more than EDGESAM_DISK_CACHE_MB={settings.edgesam_disk_cache_mb}: "
-                f"the first ones will be given up for the last; set at least {3 * work.tasks}",
+                f"the first ones will be given up for the last; set at least {3 * work.tasks}, and twice that where "
+                "the project has a version",
                 err=True,
             )
         engine.set_result(engine_of(settings, weights_of(settings)))

@@ -5,8 +5,9 @@ import sys
 import urllib.error
 import urllib.request
 
+without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 try:
-    urllib.request.urlopen(f"http://127.0.0.1:{os.environ.get('PORT', '9090')}/ready", timeout=4)
+    without_proxy.open(f"http://127.0.0.1:{os.environ.get('PORT', '9090')}/ready", timeout=4)
 except urllib.error.HTTPError as error:
     sys.exit(error.read().decode())
 except OSError as error:

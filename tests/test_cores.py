@@ -18,3 +18,8 @@ def test_the_quota_of_a_container_counts(tmp_path: Path, written: str, cores: in
     quota.write_text(written)
     assert usable_cores(quota) == (cores or len(os.sched_getaffinity(0)))
     assert usable_cores(tmp_path / "none") == len(os.sched_getaffinity(0))
+
+
+def test_where_a_system_knows_no_affinity_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores(tmp_path / "none") == os.cpu_count()

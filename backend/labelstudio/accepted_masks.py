@@ -123,7 +123,10 @@ def _pixels(kind: str, region: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def _brush(value: Value, size: Size) -> NDArray[np.bool_]:
-    return rle.decode(value.get("rle") or [], *size)
+    values = value.get("rle") or []
+    if not isinstance(values, list):  # a number would ask for as many bytes
+        raise UnreadableRegionError(f"its RLE is {str(values)[:40]!r}: it must be a list of numbers")
+    return rle.decode(values, *size)
 
 
 def _polygon(value: Value, size: Size) -> NDArray[np.bool_]:

@@ -96,19 +96,19 @@ def project_versions_of(settings: Settings) -> ProjectVersions:
 
 
 def engine_name(settings: Settings, weights: WeightsFile) -> Literal["openvino", "torch"]:
-    """auto: torch where it has an accelerator, and for TorchScript files, which only it reads; else OpenVINO."""
+    """auto: torch where it has a GPU, and for TorchScript files, which only it reads; else OpenVINO."""
     if settings.edgesam_engine != "auto":
         return settings.edgesam_engine
-    return "torch" if weights.kind == "torchscript" or _has_accelerator() else "openvino"
+    return "torch" if weights.kind == "torchscript" or _has_gpu() else "openvino"
 
 
-def _has_accelerator() -> bool:
-    """Whether torch finds CUDA or MPS. It is imported only where there may be one."""
-    if not Path("/dev/nvidiactl").exists() and not Path("/System/Library/Frameworks/Metal.framework").exists():
+def _has_gpu() -> bool:
+    """Whether torch finds CUDA. It is imported only where there may be one."""
+    if not Path("/dev/nvidiactl").exists():
         return False
     import torch
 
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return torch.cuda.is_available()
 
 
 def files_of(settings: Settings) -> EmbeddingFiles | None:

@@ -51,9 +51,13 @@ def remember(folder: Path, project: str, hostname: str, token: str, label_config
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=place.parent, suffix=".part")  # made with mode 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(told), file)
-        Path(beside).replace(place)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(told), file)
+            Path(beside).replace(place)
+        except OSError:
+            Path(beside).unlink(missing_ok=True)
+            raise
     except OSError as error:
         log.warning(
             "What Label Studio told cannot be kept: make MODEL_DIR writable", folder=str(folder), error=str(error)

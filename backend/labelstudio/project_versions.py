@@ -24,6 +24,9 @@ from backend.segmentation.weights import WeightsError
 KEPT = 4
 """Projects whose version stays in memory, 160 MiB each. Another one's is loaded again, in about a second."""
 
+AGAIN_SECONDS = 300.0
+"""After so long a version that could not be loaded is tried again: there may be room on the disk by then."""
+
 log = structlog.stdlib.get_logger("edgesam.versions")
 
 
@@ -44,7 +47,7 @@ class ProjectVersions:
         self._load = load
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
         self._known_good: set[tuple[str, str, str]] = set()
-        self._unusable: set[tuple[str, str, str]] = set()
+        self._unusable: dict[tuple[str, str, str], float] = {}
         self._on_their_way: set[tuple[str, str, str]] = set()
         self._changing = threading.Lock()
         self._turn = threading.Lock()
@@ -76,7 +79,7 @@ class ProjectVersions:
         chosen = self._chosen(project)
         if chosen is None:
             return base
-        if _key(chosen) not in self._unusable:
+        if self._may_be_usable(chosen):
             return chosen.name
         held = self._loaded.get(chosen.project)
         return held.version.name if held else base
@@ -107,10 +110,13 @@ class ProjectVersions:
     def _bring_in_background(self, base: Engine, version: Version) -> None:
         key = _key(version)
         with self._changing:
-            if key in self._on_their_way or key in self._unusable:
+            if key in self._on_their_way or not self._may_be_usable(version):
                 return
             self._on_their_way.add(key)
         threading.Thread(target=self._bring, args=(base, version), name="version", daemon=True).start()
+
+    def _may_be_usable(self, version: Version) -> bool:
+        return time.monotonic() >= self._unusable.get(_key(version), 0.0)
 
     def _bring(self, base: Engine, version: Version) -> None:
         """Load a version; from here on it answers. One at a time: it takes cores from those who click."""
@@ -121,7 +127,7 @@ class ProjectVersions:
             try:
                 engine = self._load(base, version)
             except Exception as error:
-                self._unusable.add(_key(version))
+                self._unusable[_key(version)] = time.monotonic() + AGAIN_SECONDS
                 ours = isinstance(error, WeightsError)
                 log.error("version_unusable", version=version.name, message=str(error), exc_info=not ours)
                 return

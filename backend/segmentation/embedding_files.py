@@ -11,6 +11,7 @@ import hashlib
 import os
 import struct
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +28,9 @@ from backend.segmentation.preprocess import Frame
 HEAD = struct.Struct("<8sIII")
 """What begins a file: its kind, the image's width and height, the check sum of what follows: float16, little-endian."""
 KIND = b"edgesam2"
-ENDING = ".embedding"
+ENDING, PART = ".embedding", ".part"
+ABANDONED = 3600.0
+"""Seconds after which nobody writes a part any more."""
 
 LONGEST_WAIT = 10.0
 """Seconds to wait for a process that makes the same embedding; then both make it."""
@@ -63,7 +66,7 @@ class EmbeddingFiles:
         place = self._place(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            handle, beside = tempfile.mkstemp(dir=self.folder, suffix=PART)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(_content_of(embedding))
@@ -110,13 +113,16 @@ class EmbeddingFiles:
                 path.unlink(missing_ok=True)
                 held -= size
                 removed += 1
+        for written, _, path in self._all(PART):
+            if written < time.time() - ABANDONED:  # whoever wrote it was killed
+                path.unlink(missing_ok=True)
         return removed
 
-    def _all(self) -> Iterator[tuple[float, int, Path]]:
+    def _all(self, ending: str = ENDING) -> Iterator[tuple[float, int, Path]]:
         """Time of last use, bytes and path of each file."""
         with suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
-                if entry.name.endswith(ENDING):
+                if entry.name.endswith(ending):
                     with suppress(FileNotFoundError):  # another process removed it
                         found = entry.stat()
                         yield found.st_mtime, found.st_size, Path(entry.path)

@@ -109,5 +109,5 @@ def _find(settings: Settings) -> WeightsFile:
 def _told(error: BaseException) -> str:
     """For people: our own errors say what to do; of others only the kind is told, the log has the rest."""
     if isinstance(error, WeightsError):
-        return str(error)
+        return f"{error}; then start this service again"
     return f"the weights cannot be loaded ({type(error).__name__}); the log at the start says more"

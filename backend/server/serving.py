@@ -48,10 +48,10 @@ def serve(settings: Settings) -> None:
     configure(settings.log_level)
     _share_the_cores(settings.workers)
     _share_memory()
+    door, counted = _listening(settings.host, settings.port), None
     if settings.workers > 1:
-        os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
-    door = _listening(settings.host, settings.port)
-    _Gunicorn(settings, door.detach()).run()  # gunicorn closes it
+        counted = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="edgesam-metrics-", dir=_scratch())
+    _Gunicorn(settings, door.detach(), counted).run()  # gunicorn closes it
 
 
 def _scratch() -> str | None:
@@ -87,8 +87,10 @@ def _share_memory() -> None:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    def __init__(self, settings: Settings, door: int) -> None:
-        self.settings, self.door = settings, door
+    """counted: the folder that was made for metrics; it goes with the service."""
+
+    def __init__(self, settings: Settings, door: int, counted: str | None) -> None:
+        self.settings, self.door, self.counted = settings, door, counted
         super().__init__()
 
     def load_config(self) -> None:
@@ -102,10 +104,15 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "logger_class": Log,
             "child_exit": _forget,
-            "on_exit": _tidy,
+            "on_exit": self._tidy,
             "proc_name": "edgesam-ls-backend",
         }.items():
             self.cfg.set(name, value)
+
+    def _tidy(self, _server: Any) -> None:
+        """Called once, when the last process has ended."""
+        if self.counted:
+            shutil.rmtree(self.counted, ignore_errors=True)
 
     def load(self) -> Callable[..., Any]:
         """Called in each process, after the fork: torch's threads would not survive one."""
@@ -128,12 +135,6 @@ class Log(gunicorn.glogging.Logger):  # type: ignore[misc]
         self.error_log.propagate = True
         self.error_log.handlers = []
         self.access_log.handlers = []
-
-
-def _tidy(_server: Any) -> None:
-    """Called once, when the last process has ended."""
-    if METRICS_FOLDER in os.environ:
-        shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
 
 
 def _forget(_server: Any, worker: Any) -> None:

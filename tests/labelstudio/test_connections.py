@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from backend.labelstudio import connections
 from backend.labelstudio.connections import Connection, recall, remember
 
 TOKEN = "0" * 40
@@ -94,6 +95,15 @@ def test_a_folder_that_cannot_be_written_does_not_stop_connecting(tmp_path):
     (tmp_path / "file").write_text("")
     remember(tmp_path / "file", "1.5", "http://one", TOKEN)
     assert recall(tmp_path / "file", "1.5") is None
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(connections.json, "dump", full)
+    remember(tmp_path, "1", "http://studio", "token")
+    assert files(tmp_path) == []
 
 
 def test_many_at_once_never_read_half_a_file(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from structlog.testing import capture_logs
 
 from backend.accepted import versions
 from backend.accepted.versions import Version, choose, record
+from backend.labelstudio import project_versions
 from backend.labelstudio.answering import answer
 from backend.labelstudio.configured import version_engine
-from backend.labelstudio.project_versions import KEPT, ProjectVersions
+from backend.labelstudio.project_versions import AGAIN_SECONDS, KEPT, ProjectVersions
 from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engine_openvino import load_openvino_engine
 from backend.segmentation.engines import FEATURES, Embedding
@@ -130,6 +132,21 @@ def test_a_version_that_does_not_load_is_told_once_and_what_served_goes_on(
         assert served.name_for("base", P) == first
     told = [line for line in lines if line["event"] == "version_unusable"]
     assert [(line["version"], line["message"]) for line in told] == [(broken, "broken on purpose")]
+
+
+def test_a_version_that_did_not_load_is_tried_again_after_a_while(
+    served: ProjectVersions, load: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = learned(tmp_path, 1)
+    load.broken = {name}
+    choose(tmp_path, P, name)
+    settled(lambda: served.name_for("base", P) if served.engine_for(BASE, P) is BASE else "", "base")
+    load.broken = set()
+    assert served.engine_for(BASE, P) is BASE
+    assert served.name_for("base", P) == "base"
+    later = time.monotonic() + AGAIN_SECONDS
+    monkeypatch.setattr(project_versions.time, "monotonic", lambda: later)
+    settled(lambda: served.engine_for(BASE, P).version, name)
 
 
 def test_more_projects_than_fit_in_memory_are_all_answered_by_their_own_version(

@@ -86,6 +86,15 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert files.holds("e")
 
 
+def test_what_a_killed_process_left_goes_after_a_while(tmp_path: Path) -> None:
+    old, young = tmp_path / "old.part", tmp_path / "young.part"
+    for part in (old, young):
+        part.touch()
+    os.utime(old, (0, 0))
+    EmbeddingFiles(tmp_path, MUCH).write("a", embedding())
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_a_folder_that_cannot_be_made_is_a_line_in_the_log(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     files = EmbeddingFiles(tmp_path / "file" / "folder", MUCH)

@@ -61,7 +61,7 @@ def test_our_own_error_is_told_in_its_words_again_and_again() -> None:
             assert error.value.link == "weights"
         with pytest.raises(Unanswerable, match="put the file there"):
             loading.version(wait=60)
-    assert loading.failure == "put the file there"
+    assert loading.failure == "put the file there; then start this service again"
     assert [line["event"] for line in lines] == ["weights_failed"]
 
 

@@ -101,6 +101,14 @@ def test_weights_that_fail_leave_the_service_up_and_the_log_says_why(tmp_path: P
         assert client.get("/health").status_code == 200
 
 
+def test_a_folder_for_metrics_that_was_given_stays_at_the_end(tmp_path: Path) -> None:
+    given = tmp_path / "metrics"
+    given.mkdir()
+    with served(tmp_path, EDGESAM_WEIGHTS="/no/such.safetensors", PROMETHEUS_MULTIPROC_DIR=str(given)) as (_, client):
+        client.get("/health")
+    assert given.is_dir()
+
+
 def test_several_processes_count_together_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
     with served(tmp_path, EDGESAM_WEIGHTS="/no/such.safetensors", WORKERS="2") as (process, client):
         assert process.stderr is not None
