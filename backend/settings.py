@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     )
     edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
         2048,
-        description="Room for embeddings in MODEL_DIR, in MiB: 2 for an image, twice that where a version learned to see "
-        "it; 0 is off.",
+        description="Room for embeddings in MODEL_DIR, in MiB: 2 for an image, twice that where a version learned to "
+        "see it; 0 is off.",
     )
     edgesam_smallest_part: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.005, description="Parts of a mask below this share of its area are left out; 0 keeps all."

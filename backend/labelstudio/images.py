@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,7 @@ class ImageLoader:
                 if credentials:
                     headers["Authorization"] = self._tokens.header(credentials, _left(deadline))
                 with self._client.stream("GET", url, headers=headers, timeout=_left(deadline)) as answer:
+                    _refuse_link_local(answer)
                     if not answer.is_success:
                         return answer
                     if validators:  # it changed: what was known counts no more, and the new one may take its time
@@ -263,6 +265,14 @@ class ImageLoader:
 def _left(deadline: float) -> float:
     """Seconds until then, and never none."""
     return max(deadline - time.monotonic(), 0.001)
+
+
+def _refuse_link_local(answer: httpx.Response) -> None:
+    """Clouds tell a machine its secrets at such an address (169.254.169.254); pictures are at none."""
+    stream = answer.extensions.get("network_stream")
+    peer = stream.get_extra_info("server_addr") if stream else None
+    if peer and ip_address(peer[0].partition("%")[0]).is_link_local:
+        raise Unanswerable("image", f"{shown(str(answer.url))} is at the link-local address {peer[0]}: not fetched")
 
 
 def _unreadable(file: Path, error: OSError) -> Unanswerable:

@@ -218,6 +218,28 @@ def test_a_connection_that_was_closed_meanwhile_is_tried_again(web):
     assert "cannot be reached (RemoteProtocolError: Server disconnected)" in str(refused(web, "http://host/a"))
 
 
+@pytest.mark.parametrize(
+    ("peer", "fetched"),
+    [
+        (("169.254.169.254", 80), False),
+        (("fe80::1%eth0", 80, 0, 2), False),
+        (("10.0.0.7", 80), True),
+        (("127.0.0.1", 80), True),
+        (("::1", 80, 0, 0), True),
+    ],
+)
+def test_link_local_addresses_are_not_asked_for_pictures(web, peer, fetched):
+    class Stream:
+        def get_extra_info(self, name):
+            return {"server_addr": peer}[name]
+
+    web.answers["http://host/a"] = httpx.Response(200, content=DOG, extensions={"network_stream": Stream()})
+    if fetched:
+        assert loader(web).find("http://host/a", TASK).data == DOG
+    else:
+        assert "is at the link-local address" in str(refused(web, "http://host/a"))
+
+
 def test_no_cookie_is_kept(web):
     web.answers["http://host/a"] = httpx.Response(200, headers={"set-cookie": "a=b"}, content=DOG)
     images = loader(web)
