@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import openvino as ov
@@ -26,6 +27,10 @@ ROOM = 256 << 20
 """Bytes that graphs and what is compiled of them may take at most."""
 
 
+OUTDATED = 86_400.0
+"""Seconds after which graphs of another release go."""
+
+
 def graphs_of(weights: WeightsFile, folder: Path) -> Path:
     """The folder of this file's graphs, written by a child process where they are not there yet. WeightsError.
 
@@ -38,13 +43,15 @@ def graphs_with(weights: WeightsFile, folder: Path, parts: tuple[str, ...]) -> P
     """As graphs_of, for some of ALL_PARTS."""
     source = hashlib.sha256(b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in GRAPHS_DEPEND_ON))
     version = ov.__version__.split("-")[0]
-    name = f"{weights.sha256[:16]}-{weights.upsample}-{source.hexdigest()[:8]}-{version}"
+    of_weights = f"{weights.sha256[:16]}-{weights.upsample}"
+    name = f"{of_weights}-{source.hexdigest()[:8]}-{version}"
     graphs = folder / (name if parts == ALL_PARTS else f"{name}-{'-'.join(parts)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{graphs}.lock"):
             if not graphs.exists():
                 _write(weights, graphs, parts)
+                _remove_those_of_other_releases(folder, of_weights, name)
     except OSError as error:
         raise WeightsError(
             f"{folder} cannot be written ({error.strerror}), and OpenVINO's graphs of the weights belong there: give "
@@ -72,6 +79,14 @@ def _write(weights: WeightsFile, graphs: Path, parts: tuple[str, ...]) -> None:
             raise WeightsError(f"{weights.path} cannot be turned into OpenVINO graphs: {made.stderr[-2000:]}")
         Path(making).rename(graphs)
         Path(making).mkdir()  # for the context to remove
+
+
+def _remove_those_of_other_releases(folder: Path, of_weights: str, ours: str) -> None:
+    """Graphs of the same weights that nothing reads any more take a tenth of a gigabyte. Young ones stay: an update may
+    begin in one process while another one still serves."""
+    for other in folder.glob(f"{of_weights}-*"):
+        if not other.name.startswith(ours) and other.is_dir() and time.time() - other.stat().st_mtime > OUTDATED:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def first_file(precision: str) -> str:
