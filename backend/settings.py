@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         20, description="Newly accepted regions after which a project's masks are learned from; 0: only when asked to."
     )
     edgesam_finetune_minutes: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="Longest time that one fine-tuning takes, in minutes, its evaluation included."
+        10.0, description="Minutes that one fine-tuning takes: four fifths to learn, the rest or a bit more to compare."
     )
     edgesam_local_files_root: Path | None = Field(
         None,
