@@ -21,9 +21,10 @@ from backend.segmentation.preprocess import SIDE
 OWN, OTHERS = f"{FAMILIAR}own", f"{FAMILIAR}others"
 GRID, STRIDE = 64, 4
 """Places to a side of the embedding, and every which of them is looked at."""
-CLEARLY, REACH = 0.1, 2.5
+CLEARLY, REACH = 0.1, 1.5
 """From -1, an everyday picture, to 1, one that was learned from: what a picture's likeness must exceed. And how far it
-may be from the nearest of those that were learned from, in medians of how far these are apart (docs/learning.md)."""
+may be from the nearest of those that were learned from, in medians of how far two of these are apart
+(docs/learning.md)."""
 STEADY = 0.1
 """How much of the mean square of a look is added in the fit: there are fewer pictures than numbers to a look."""
 
@@ -60,11 +61,14 @@ class Familiar:
 
     @cached_property
     def reach(self) -> float:
-        """How far a picture may be from the nearest of those that were learned from, which lie so far apart."""
-        if len(self.own) < 2:
-            return math.inf
-        apart = [_nearest(one, np.delete(self.own, index, axis=0)) for index, one in enumerate(self.own)]
-        return REACH * float(np.median(apart))
+        """How far a picture may be from the nearest of those that were learned from.
+
+        Each counts with all others, not with its nearest: that may be the same picture in another task, or the next one
+        of a film. Of one picture nobody knows how far.
+        """
+        apart = np.concatenate([np.linalg.norm(self.own[:index] - one, axis=1) for index, one in enumerate(self.own)])
+        apart = apart[apart > 0]
+        return REACH * float(np.median(apart)) if len(apart) else math.inf
 
 
 def familiar_with(own: Sequence[Embedding], others: Sequence[Embedding]) -> Familiar:

@@ -72,6 +72,15 @@ def test_a_picture_unlike_all_that_is_known_is_not_the_projects() -> None:
     assert familiar_with([picture(1.0)], [picture(-9.0)]).holds(picture(2.0, seed=1))  # of one nobody knows how far
 
 
+def test_the_same_picture_once_more_or_the_next_of_a_film_makes_no_other_strange() -> None:
+    own = [picture(1.0), picture(1.4), picture(1.8)]
+    film = [picture(fill + step, seed=step_seed) for fill in (1.0, 1.4, 1.8) for step, step_seed in ((0, 5), (0.01, 6))]
+    for learned_from in (own + own, film, own[:1] * 2):
+        familiar = familiar_with(learned_from, [picture(-9.0)])
+        assert familiar.holds(picture(1.2, seed=1))
+    assert not familiar_with(film, [picture(-9.0)]).holds(picture(4.0, seed=1))
+
+
 def test_the_canvas_beside_a_picture_is_not_looked_at() -> None:
     wide = Frame(1024, 256)
     beside = picture(1.0, frame=wide).features.copy()
