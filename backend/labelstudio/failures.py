@@ -32,6 +32,11 @@ def too_slow(url: str) -> Unavailable:
     return Unavailable(f"{shown(url)} took too long (EDGESAM_IMAGE_TIMEOUT)")
 
 
+def too_large(what: str, most: int) -> Unanswerable:
+    """More bytes than `most`."""
+    return Unanswerable("image", f"{what} is larger than the {most >> 20} MiB that are allowed (EDGESAM_MAX_IMAGE_MB)")
+
+
 def not_an_image(answer: httpx.Response) -> Unanswerable:
     """A page or JSON where an image was asked for."""
     kind = answer.headers.get("content-type", "")

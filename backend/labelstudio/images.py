@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import structlog
 from backend.labelstudio import addresses, connections
 from backend.labelstudio.addresses import shown
 from backend.labelstudio.client import Api
-from backend.labelstudio.failures import not_an_image, refused, too_slow, unreachable
+from backend.labelstudio.downloads import Downloads
+from backend.labelstudio.failures import too_large
 from backend.labelstudio.known import (
     CLICKS,
     RECHECK,
@@ -28,14 +28,9 @@ from backend.labelstudio.known import (
     found,
     place_of,
     trust_in,
-    validators_in,
 )
-from backend.labelstudio.tokens import Credentials, Tokens, origin
+from backend.labelstudio.tokens import Credentials, Tokens
 from backend.labelstudio.unanswerable import Unanswerable, Unavailable
-
-REDIRECTS = 5
-ATTEMPTS = 2
-"""A kept-alive connection that the server closed meanwhile is no failure: the second one is new."""
 
 KEPT = 8 << 20
 """Bytes of files that came last: windows of their pictures need them soon, often with the next click."""
@@ -44,15 +39,6 @@ _Asked = tuple[str, Credentials | None]
 """An address, and for whom: what one token got is not another's."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """What an address gave, and how to ask it whether that changed."""
-
-    data: bytes
-    url: str
-    validators: Mapping[str, str]
 
 
 class ImageLoader:
@@ -84,8 +70,8 @@ class ImageLoader:
         self._root = local_files_root
         self._timeout = timeout
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.Client(timeout=timeout, transport=transport, cookies=no_cookies)
-        self._tokens = Tokens(self._client)
+        client = httpx.Client(timeout=timeout, transport=transport, cookies=no_cookies)
+        self._downloads = Downloads(client, Tokens(client), timeout, max_bytes, self._url, bool(self._api_key))
         self._files: Recent[Path, tuple[tuple[int, int], str]] = Recent()
         self._seen: Recent[_Asked, Seen] = Recent()
         self._data: Recent[str, bytes] = Recent(KEPT, len)
@@ -136,7 +122,11 @@ class ImageLoader:
     def api(self, task: Mapping[str, Any]) -> Api | None:
         """The API of this task's Label Studio; None where its address or a token for it is not known."""
         credentials = self._credentials(task)
-        return Api(self._client, self._tokens, credentials) if credentials and credentials.token else None
+        return (
+            Api(self._downloads.client, self._downloads.tokens, credentials)
+            if credentials and credentials.token
+            else None
+        )
 
     def _credentials(self, task: Mapping[str, Any]) -> Credentials | None:
         """The token for this task's Label Studio; an empty one where only its address is known."""
@@ -166,12 +156,12 @@ class ImageLoader:
         except OSError as error:
             raise _unreadable(file, error) from None
         if len(data) > self.max_bytes:
-            raise Unanswerable("image", self._too_large(str(file)))
+            raise too_large(str(file), self.max_bytes)
         return data
 
     def _on_web(self, asked: _Asked, seen: Seen | None, timeout: float, trust: float) -> Found:
         try:
-            answer = self._fetched(*asked, seen, time.monotonic() + timeout)
+            answer = self._downloads.fetched(*asked, seen, time.monotonic() + timeout)
         except Unavailable as error:
             if seen is None:
                 raise
@@ -187,100 +177,6 @@ class ImageLoader:
         self._data.put(fetched.content, answer.data)
         return fetched
 
-    def _fetched(self, url: str, credentials: Credentials | None, seen: Seen | None, deadline: float) -> _Body | None:
-        """The image, or None where it is still what was seen.
-
-        Follows redirects by hand: who may see the token is decided anew at every step.
-        """
-        at, redirects, renewed = url, 0, False
-        while True:
-            ours = credentials if credentials and credentials.token and _same(at, credentials.url) else None
-            validators = seen.validators_for(at) if seen else {}
-            answer = self._asked(at, ours, validators, deadline)
-            if isinstance(answer, _Body):
-                return answer
-            if answer.status_code == 304 and validators:
-                return None
-            if answer.status_code == 401 and ours and ours.personal and not renewed:
-                self._tokens.forget(ours)
-                renewed = True
-                continue
-            if not answer.has_redirect_location:
-                raise refused(answer, ours, credentials, self._url, bool(self._api_key))
-            try:
-                at = str(answer.url.join(answer.headers["location"]))
-            except httpx.InvalidURL as error:
-                raise unreachable(answer.headers["location"], error) from None
-            redirects += 1
-            if redirects > REDIRECTS:
-                raise Unanswerable(
-                    "image", f"{shown(url)} sends on more than {REDIRECTS} times, at last to {shown(at)}"
-                )
-            if not at.startswith(("http://", "https://")):
-                raise Unanswerable("image", f"{shown(url)} sends on to {shown(at)}, which is not http(s)")
-
-    def _asked(
-        self, url: str, credentials: Credentials | None, validators: Mapping[str, str], deadline: float
-    ) -> _Body | httpx.Response:
-        """The image's bytes, or an answer that holds none: a redirect, a refusal, or that nothing changed."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                headers = {"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity", **validators}
-                if credentials:
-                    headers["Authorization"] = self._tokens.header(credentials, _left(deadline))
-                with self._client.stream("GET", url, headers=headers, timeout=_left(deadline)) as answer:
-                    _refuse_link_local(answer)
-                    if not answer.is_success:
-                        return answer
-                    if validators:  # it changed: what was known counts no more, and the new one may take its time
-                        deadline = time.monotonic() + self._timeout
-                    return _Body(self._body(answer, deadline), url, validators_in(answer.headers))
-            except httpx.RemoteProtocolError as error:
-                if attempt == ATTEMPTS:
-                    raise unreachable(url, error) from None
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise unreachable(url, error) from None
-        raise AssertionError("the last attempt returns or raises")
-
-    def _body(self, answer: httpx.Response, deadline: float) -> bytes:
-        url = str(answer.url)
-        if answer.headers.get("content-type", "").partition(";")[0].strip() in ("text/html", "application/json"):
-            raise not_an_image(answer)
-        announced = answer.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.max_bytes:
-            raise Unanswerable("image", self._too_large(shown(url)))
-        data = bytearray()
-        for chunk in answer.iter_bytes():
-            data += chunk
-            if len(data) > self.max_bytes:
-                raise Unanswerable("image", self._too_large(shown(url)))
-            if time.monotonic() > deadline:
-                raise too_slow(url)
-        return bytes(data)
-
-    def _too_large(self, what: str) -> str:
-        return f"{what} is larger than the {self.max_bytes >> 20} MiB that are allowed (EDGESAM_MAX_IMAGE_MB)"
-
-
-def _left(deadline: float) -> float:
-    """Seconds until then, and never none."""
-    return max(deadline - time.monotonic(), 0.001)
-
-
-def _refuse_link_local(answer: httpx.Response) -> None:
-    """Clouds tell a machine its secrets at such an address (169.254.169.254); pictures are at none."""
-    stream = answer.extensions.get("network_stream")
-    peer = stream.get_extra_info("server_addr") if stream else None
-    if peer and ip_address(peer[0].partition("%")[0]).is_link_local:
-        raise Unanswerable("image", f"{shown(str(answer.url))} is at the link-local address {peer[0]}: not fetched")
-
 
 def _unreadable(file: Path, error: OSError) -> Unanswerable:
     return Unanswerable("image", f"{file} cannot be read ({error.strerror}): check its permissions")
-
-
-def _same(url: str, other: str) -> bool:
-    try:
-        return origin(url) == origin(other)
-    except httpx.InvalidURL:
-        return False

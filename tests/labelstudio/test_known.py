@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from backend.labelstudio import downloads
 from backend.labelstudio import images as images_module
 from backend.labelstudio.connections import remember
 from backend.labelstudio.known import CLICKS, RECHECK, SILENCE, UPLOADS, Flights, Recent, trust_in
@@ -39,6 +40,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(images_module, "time", clock)
+    monkeypatch.setattr(downloads, "time", clock)
     return clock
 
 
@@ -194,7 +196,7 @@ def test_what_a_server_gave_counts_while_label_studio_gives_no_access_token(cloc
 
     images = loader(studio, label_studio_url=STUDIO, api_key=PERSONAL)
     images.find("/files/dog.jpg", TASK)
-    images._tokens.forget(Credentials(STUDIO, PERSONAL, ""))  # its time is over
+    images._downloads.tokens.forget(Credentials(STUDIO, PERSONAL, ""))  # its time is over
     clock.now += CLICKS
     assert images.find("/files/dog.jpg", TASK).content == digest(DOG)
 
