@@ -77,9 +77,9 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": pictures, "masks": regions, versions.COMPARED_WITH: serving}
     version = _written(settings, job, weights, outcome, metrics)
+    _settled(settings, engine.result(), version)
     before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
     report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
-    _settled(settings, engine.result(), version)
     return f"{version.name}, from {found}: {outcome.verdict.reason}"
 
 
