@@ -14,8 +14,8 @@ import orjson
 
 from backend.accepted.database import connected, reading
 
-AT_ONCE = 100
-"""Annotations that are written in one transaction, for which others wait."""
+AT_ONCE = 20
+"""Annotations that are written in one transaction, for which others wait: about a page of the API."""
 
 
 @dataclass(frozen=True, slots=True)
