@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 OWN_WEIGHTS = Path(__file__).parent.parent / "model_assets" / "edgesam.safetensors"
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     edgesam_finetune_every: Annotated[int, Field(ge=0)] = Field(
         20, description="Newly accepted regions after which a project's masks are learned from; 0: only when asked to."
     )
-    edgesam_finetune_minutes: Annotated[float, Field(gt=0)] = Field(
+    edgesam_finetune_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         10.0, description="Minutes that one fine-tuning takes: four fifths to learn, the rest or a bit more to compare."
     )
     edgesam_local_files_root: Path | None = Field(
@@ -95,7 +95,11 @@ class Settings(BaseSettings):
     @classmethod
     def _has_a_scheme(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("write the scheme too, for example http://" + value.removeprefix("//"))
+            raise ValueError("write the scheme too, for example http://" + value.rpartition("//")[2])
+        try:
+            HttpUrl(value or "http://none")
+        except ValidationError as error:
+            raise ValueError(f"{error.errors()[0]['msg']}") from None
         return value and value.rstrip("/")
 
     @field_validator("model_dir", "edgesam_local_files_root")

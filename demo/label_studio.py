@@ -104,6 +104,8 @@ def call(studio: httpx.Client, method: str, path: str, **request: Any) -> Any:
         answer = studio.request(method, path, **request)
     except httpx.TransportError as error:
         raise DemoError(f"{method} {studio.base_url}{path}: {type(error).__name__} {error}") from None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise DemoError(f"{method} {answer.url}: the demo's token is gone. To start afresh, delete the folder .demo")
     if answer.is_error:
         raise DemoError(f"{method} {answer.url} was answered with {answer.status_code}: {answer.text[:500]}")
     return answer.json() if answer.content else None

@@ -51,6 +51,14 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
             "studio:8080",
             "LABEL_STUDIO_URL=studio:8080: write the scheme too, for example http://stu",
         ),
+        (
+            "LABEL_STUDIO_URL",
+            "ftp://studio",
+            "LABEL_STUDIO_URL=ftp://studio: write the scheme too, for example http://stu",
+        ),
+        ("LABEL_STUDIO_URL", "http://", "LABEL_STUDIO_URL=http://: should be a valid URL, empty host"),
+        ("LABEL_STUDIO_URL", "http://a:99999", "LABEL_STUDIO_URL=http://a:99999: should be a valid URL, invalid port"),
+        ("EDGESAM_FINETUNE_MINUTES", "inf", "EDGESAM_FINETUNE_MINUTES=inf: should be a finite number"),
         ("EDGESAM_SMALLEST_PART", "nan", "EDGESAM_SMALLEST_PART=nan: "),
         (
             "EDGESAM_LOCAL_FILES_ROOT",

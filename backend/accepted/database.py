@@ -16,6 +16,8 @@ FILE = "learning.sqlite"
 BUSY_SECONDS = 5.0
 """A transaction waits so long for another one; each takes milliseconds."""
 
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
 SCHEMA = 1
 TABLES = """
 CREATE TABLE annotation (
@@ -70,6 +72,8 @@ def connected(folder: Path) -> Iterator[sqlite3.Connection]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(_opened(folder / FILE)) as connection:
+        if _schema(connection) < SCHEMA:
+            _make_tables(connection)
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             yield connection
@@ -77,9 +81,9 @@ def connected(folder: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction that only reads; where there is no file yet, empty tables. Raises sqlite3.Error."""
+    """A transaction that only reads; where there is no file yet, or one without tables, empty ones. sqlite3.Error."""
     place = folder / FILE
-    with closing(_opened(place) if place.exists() else _empty()) as connection:
+    with closing(_with_tables(place) if place.exists() else _empty()) as connection:
         connection.execute("BEGIN")
         yield connection
 
@@ -90,19 +94,31 @@ def now() -> str:
 
 
 def _opened(place: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None)
+    """Raises sqlite3.DatabaseError, which names the file."""
+    try:
+        connection = sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise sqlite3.DatabaseError(f"{place}: {error}") from error
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = FULL")
         schema = _schema(connection)
-        if schema > SCHEMA:
-            raise sqlite3.DatabaseError(f"{place} was written by a newer release (schema {schema}): update, or move it")
-        if schema < SCHEMA:
-            _make_tables(connection)
-    except BaseException:
+    except sqlite3.Error as error:
         connection.close()
-        raise
+        raise sqlite3.DatabaseError(f"{place}: {error}") from error
+    if schema > SCHEMA:
+        connection.close()
+        raise sqlite3.DatabaseError(f"{place} was written by a newer release (schema {schema}): update, or move it")
     return connection
+
+
+def _with_tables(place: Path) -> sqlite3.Connection:
+    """To read: a disk that was full left a file without tables, and is full still."""
+    connection = _opened(place)
+    if _schema(connection) == SCHEMA:
+        return connection
+    connection.close()
+    return _empty()
 
 
 def _empty() -> sqlite3.Connection:
@@ -129,8 +145,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > give_up:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
 

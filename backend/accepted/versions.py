@@ -83,6 +83,16 @@ def choose(folder: Path, project: str, name: str | None) -> None:
             raise KeyError(name)
 
 
+def succeed(folder: Path, version: Version, former: Version | None) -> bool:
+    """From now on this version answers its project, if `former` still does (None: the base). False where a person has
+    chosen another one meanwhile: that is their last word."""
+    with connected(folder) as connection:
+        row = connection.execute("SELECT number FROM serving WHERE project = ?", (version.project,)).fetchone()
+        if (row["number"] if row else None) != (former.number if former else None):
+            return False
+        return _serve(connection, version.project, version.name)
+
+
 def follow(folder: Path, project: str, named: str, base: str) -> bool:
     """Label Studio's project names a version. Where it named another before, this is a choice: it answers from now on.
 

@@ -27,12 +27,12 @@ from backend.learning.refresh import number_of, project_of, refreshed
 from backend.learning.student import DECODER, ENCODER
 from backend.learning.tuning import Learned, Outcome, tuned, version_answers
 from backend.learning.version_files import write_version
-from backend.learning.worker import give_way, work_off
+from backend.learning.worker import give_way, stopped_by_signals, work_off
 from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import familiar_in
 from backend.segmentation.model import model_of
-from backend.segmentation.weights import WeightsFile, find_weights, replaced_encoder
+from backend.segmentation.weights import WeightsError, WeightsFile, find_weights, replaced_encoder
 from backend.settings import Settings
 
 FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
@@ -72,15 +72,16 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
             raise Unanswerable(why.link, f"{few}, and {len(had.missing)} more could not be had, the first since {why}")
         return few
     tell(found)
-    serving, old = _serving(settings, weights, job.project)
+    former = versions.current(settings.model_dir, job.project)
+    serving, old = _answering(settings, weights, former)
     model, minutes = model_of(weights), settings.edgesam_finetune_minutes
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": pictures, "masks": regions, versions.COMPARED_WITH: serving}
     version = _written(settings, job, weights, outcome, metrics)
-    _settled(settings, engine.result(), version)
+    reason = outcome.verdict.reason + _settled(settings, engine.result(), version, former)
     before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
     report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
-    return f"{version.name}, from {found}: {outcome.verdict.reason}"
+    return f"{version.name}, from {found}: {reason}"
 
 
 def finetune_project(settings: Settings, number: int, say: Say) -> None:
@@ -90,35 +91,48 @@ def finetune_project(settings: Settings, number: int, say: Say) -> None:
     say: told of progress and outcome. Raises Unanswerable, WeightsError or DataError.
     """
     give_way()
-    folder = settings.model_dir
+    folder, ran = settings.model_dir, list[int]()
     segmenter: Segmenter = segmenter_of(settings, lambda: engine_of(settings, weights_of(settings)))
     project = project_of(folder, segmenter.images, number)
-    ours = jobs.enqueue(folder, project, BY_COMMAND)
+    ours = jobs.enqueue(folder, project, BY_COMMAND).number
+
+    def run(job: Job) -> str:
+        ran.append(job.number)
+        return run_job(settings, job, say)
+
     try:
-        done = work_off(folder, lambda job: run_job(settings, job, say), project)
-    except KeyboardInterrupt:
-        if ours.reason == BY_COMMAND:
-            jobs.fail(folder, ours.number, "stopped")
+        with stopped_by_signals():
+            done = work_off(folder, run, project)
+    except BaseException as error:
+        for job in jobs.unfinished(folder):
+            if job.project == project and job.reason == BY_COMMAND:
+                jobs.fail(folder, job.number, str(error) or "stopped")
         raise
     if not done:
-        say(f"another process is learning: it will do job {ours.number}, of project {number}, too")
+        say(f"another process is learning: it will do job {ours}, of project {number}, too")
         return
-    [ended] = [job for job in jobs.jobs(folder, project) if job.number == ours.number]
-    if ended.state == "failed":
-        raise DataError(ended.told)
+    last = ran[-1] if ran else ours
+    ended = next((job for job in jobs.jobs(folder, project) if job.number == last), None)
+    if ended is None or ended.state == "failed":
+        raise DataError(ended.told if ended else f"job {last} is no longer in {folder}: was that deleted?")
     say(ended.told)
 
 
-def _serving(settings: Settings, weights: WeightsFile, project: str) -> tuple[str, Learned | None]:
-    """The name of what answers the project now, and one of its versions, or None for the base."""
-    serving = versions.current(settings.model_dir, project)
-    familiar = familiar_in(serving.file) if serving and serving.base == weights.sha256[:8] else None
-    if serving is None or familiar is None:
-        return f"{weights.name}-{weights.sha256[:8]}", None
-    file = find_weights(str(serving.file), settings.model_dir)
-    learned = (DECODER, ENCODER) if replaced_encoder(file) else (DECODER,)
-    state = {name: value for name, value in read_state_dict(file.path).items() if name.startswith(learned)}
-    return serving.name, (state, familiar)
+def _answering(settings: Settings, weights: WeightsFile, serving: Version | None) -> tuple[str, Learned | None]:
+    """The name of what answers where this version serves, and the version; None for the base, which answers too where a
+    version was made for another one or cannot be read."""
+    base = f"{weights.name}-{weights.sha256[:8]}", None
+    if serving is None or serving.base != weights.sha256[:8]:
+        return base
+    try:
+        familiar = familiar_in(serving.file)
+        file = find_weights(str(serving.file), settings.model_dir)
+        learned = (DECODER, ENCODER) if replaced_encoder(file) else (DECODER,)
+        state = {name: value for name, value in read_state_dict(file.path).items() if name.startswith(learned)}
+    except WeightsError as error:
+        log.warning("the version that serves cannot be read", version=serving.name, message=str(error))
+        return base
+    return (serving.name, (state, familiar)) if familiar else base
 
 
 def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcome, metrics: dict[str, Any]) -> Version:
@@ -141,14 +155,16 @@ def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcom
     )
 
 
-def _settled(settings: Settings, base: Engine, version: Version) -> None:
-    """Keep the version and, where it was promoted, let it serve; one that does not load is neither kept nor chosen."""
+def _settled(settings: Settings, base: Engine, version: Version, former: Version | None) -> str:
+    """Keep the version and, where it was promoted, let it serve in the place of the former one; one that does not load
+    is neither kept nor chosen. Says so where it does not serve all the same."""
     version_engine(base, version)
     versions.record(settings.model_dir, version)
-    if version.promoted:
-        versions.choose(settings.model_dir, version.project, version.name)
+    stays = version.promoted and not versions.succeed(settings.model_dir, version, former)
     versions.prune(settings.model_dir, version.project, KEPT)
-    log.info("learned", version=version.name, promoted=version.promoted, reason=version.metrics["reason"])
+    more = "; another version was chosen meanwhile, which goes on serving" if stays else ""
+    log.info("learned", version=version.name, promoted=version.promoted, reason=version.metrics["reason"] + more)
+    return more
 
 
 def _progress(settings: Settings, job: Job, say: Say) -> Say:

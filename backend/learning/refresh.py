@@ -15,6 +15,11 @@ from backend.labelstudio.interface import Interface, interface_of
 from backend.labelstudio.tokens import LINK
 from backend.labelstudio.unanswerable import Unanswerable
 
+UNASKED = (
+    "set LABEL_STUDIO_URL to Label Studio's address and LABEL_STUDIO_API_KEY to a personal access token (Account & "
+    "Settings), or open the project's Machine Learning settings there"
+)
+
 log = structlog.stdlib.get_logger("edgesam.learning")
 
 
@@ -24,7 +29,7 @@ def refreshed(folder: Path, images: ImageLoader, project: str) -> Interface:
     folder: MODEL_DIR. Where the API does not answer (no token, or another Label Studio's), what webhooks brought stays
     as it is, and the configuration is the one that /setup told. Raises Unanswerable where none is known.
     """
-    number = number_of(project)
+    number, why = number_of(project), UNASKED
     if api := images.api({"project": project}):
         try:
             found = api.project(number)
@@ -33,15 +38,11 @@ def refreshed(folder: Path, images: ImageLoader, project: str) -> Interface:
             replace_all(folder, project, annotations_of(project, api.annotated(number)))
             return interface_of(found.label_config)
         except Unanswerable as error:
-            log.warning("learning_from_webhooks", project=project, why=str(error))
+            why = str(error)
+            log.warning("learning_from_webhooks", project=project, why=why)
     told = connections.recall(folder, project)
     if told is None or not told.label_config:
-        raise Unanswerable(
-            LINK,
-            f"nothing tells how project {number} is labelled: set LABEL_STUDIO_URL to Label Studio's address and "
-            "LABEL_STUDIO_API_KEY to a personal access token (Account & Settings), or open the project's Machine "
-            "Learning settings there",
-        )
+        raise Unanswerable(LINK, f"nothing tells how project {number} is labelled: {why}")
     return interface_of(told.label_config)
 
 

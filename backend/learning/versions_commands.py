@@ -58,6 +58,8 @@ def rollback_command(
     with told():
         key = _key(folder, project)
     wanted = to or _before(versions_of(folder, key), current(folder, key))
+    if gone := [one for one in versions_of(folder, key) if one.name == wanted and not one.file.is_file()]:
+        raise ended(f"the file of {wanted} is gone ({gone[0].file}): choose another one, or base", FAILED)
     try:
         choose(folder, key, None if wanted == BASE else wanted)
     except KeyError:

@@ -6,7 +6,6 @@ torch is imported by the functions that read tensors: a process that runs anothe
 from __future__ import annotations
 
 import hashlib
-import pickle
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,8 +78,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
                 loaded: object = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as weights: {error}") from error
+    except Exception as error:  # bytes that are no weights make torch's reader raise nearly anything
+        raise WeightsError(f"{path} cannot be read as weights ({type(error).__name__}: {error})") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise WeightsError(f"{path} holds no state dict (names and tensors): give a published or exported file")
     return {

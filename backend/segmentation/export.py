@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,8 +59,10 @@ def export_torchscript(weights: WeightsFile, to: Path) -> None:
     encoder, decoder = inference_parts(model_of(weights))
     canvas, prompts = example_inputs()
     said = {"name": weights.name, "encoder": weights.kind, "upsample": weights.upsample, "sha256": weights.sha256}
+    if to.is_dir():
+        raise ExportError(f"{to} is a folder: name a file in it")
     part = to.with_name(f"{to.name}.part")
-    to.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(to.parent)
     with torch.no_grad(), _quiet():
         traced = Exported(
             torch.jit.trace(encoder, canvas, check_trace=False),  # type: ignore[no-untyped-call]
@@ -79,7 +82,7 @@ def export_onnx(weights: WeightsFile, folder: Path) -> tuple[Path, Path]:
     """
     encoder, decoder = inference_parts(model_of(weights))
     canvas, prompts = example_inputs()
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     paths = folder / ENCODER_FILE, folder / DECODER_FILE
     parts = [path.with_name(f"{path.name}.part") for path in paths]
     _write_onnx(encoder, (canvas,), parts[0], ENCODER_NAMES, ({},))
@@ -90,6 +93,16 @@ def export_onnx(weights: WeightsFile, folder: Path) -> tuple[Path, Path]:
     for part, path in zip(parts, paths, strict=True):
         part.replace(path)
     return paths
+
+
+def _make_folder(folder: Path) -> None:
+    """Raises ExportError where no file can be made in it: better now than after the tracing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _write_onnx(

@@ -7,11 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from backend.accepted import database
 from backend.accepted.database import FILE, SCHEMA, connected, reading
 from backend.accepted.jobs import enqueue, jobs
 
@@ -66,3 +68,21 @@ def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     for way in (connected, reading):
         with pytest.raises(sqlite3.DatabaseError, match=f"{FILE} was written by a newer release"), way(tmp_path):
             pass
+
+
+def test_a_file_without_tables_is_read_as_empty_and_at_once_though_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / FILE).touch()
+    made: list[sqlite3.Connection] = []
+    monkeypatch.setattr(database, "_make_tables", made.append)
+    with reading(tmp_path) as connection:
+        assert connection.execute("SELECT * FROM named").fetchall() == []
+    assert (made, (tmp_path / FILE).stat().st_size) == ([], 0)
+
+
+@pytest.mark.parametrize("make", [lambda place: place.write_text("no database" * 99), Path.mkdir])
+def test_a_file_that_is_none_is_named(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / FILE)
+    with pytest.raises(sqlite3.DatabaseError, match=FILE), reading(tmp_path):
+        pass

@@ -17,6 +17,7 @@ from backend.accepted.versions import (
     next_number,
     prune,
     record,
+    succeed,
     versions_of,
 )
 
@@ -84,6 +85,21 @@ def test_what_the_one_that_answers_took_the_place_of_is_kept_too(tmp_path: Path)
     choose(tmp_path, P, others[-1].name)
     prune(tmp_path, P, keep=2)
     assert [one.number for one in versions_of(tmp_path, P)] == [5, 4, 1]
+
+
+def test_a_new_version_takes_the_place_of_the_one_that_it_was_compared_with_and_of_no_other(tmp_path: Path) -> None:
+    first, second, third = (version(tmp_path, number) for number in (1, 2, 3))
+    for one in (first, second, third):
+        record(tmp_path, one)
+    assert succeed(tmp_path, first, None)
+    assert current(tmp_path, P) == first
+    assert succeed(tmp_path, second, first)
+    choose(tmp_path, P, None)  # by a person, while the third is made
+    assert not succeed(tmp_path, third, second)
+    assert current(tmp_path, P) is None
+    choose(tmp_path, P, first.name)
+    assert not succeed(tmp_path, third, None)
+    assert current(tmp_path, P) == first
 
 
 def test_a_moved_folder_still_has_its_versions(tmp_path: Path) -> None:

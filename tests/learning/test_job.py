@@ -15,6 +15,7 @@ from backend.labelstudio.connections import remember
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning import job as learning
 from backend.learning.gate import NAMES, Verdict
+from backend.learning.masks import DataError
 from backend.learning.tuning import Outcome
 from backend.learning.worker import work_off
 from backend.segmentation.checkpoints import read_state_dict
@@ -152,6 +153,32 @@ def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, train
     assert (versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)) == before
 
 
+def test_what_a_person_chooses_while_a_job_runs_goes_on_serving(settings, training, monkeypatch):
+    run(settings)
+    served = versions.current(settings.model_dir, KEY)
+    tuned = learning.tuned
+
+    def chosen_meanwhile(*given, **more):
+        versions.choose(settings.model_dir, KEY, None)
+        return tuned(*given, **more)
+
+    monkeypatch.setattr(learning, "tuned", chosen_meanwhile)
+    assert run(settings).endswith("as told; another version was chosen meanwhile, which goes on serving")
+    assert versions.current(settings.model_dir, KEY) is None
+    newest = versions.versions_of(settings.model_dir, KEY)[0]
+    assert (newest.promoted, newest.metrics["compared_with"]) == (True, served.name)
+
+
+def test_where_the_version_that_serves_cannot_be_read_the_base_is_compared(settings, training, random_weights):
+    run(settings)
+    served = versions.current(settings.model_dir, KEY)
+    served.file.write_bytes(b"half a file")
+    run(settings)
+    assert training.seen[3] is None
+    newest = versions.current(settings.model_dir, KEY)
+    assert newest.metrics["compared_with"] == f"random-{random_weights.sha256[:8]}"
+
+
 def test_too_few_masks_are_not_learned_from(settings, training):
     accept(settings.model_dir, [Annotation("5.5", 1, 1, {"image": picture(1)}, [], "2026-11-22")])
     remember(settings.model_dir, "5.5", "http://127.0.0.1:1", "", CONFIG)
@@ -185,19 +212,42 @@ def test_a_project_that_is_run_here_and_now(settings, training, monkeypatch):
         learning.finetune_project(settings, 3, said.append)
 
 
-@pytest.mark.parametrize(("asked_by", "state"), [("20 new regions", "queued"), (None, "failed")])
-def test_a_job_that_is_stopped_here_waits_on_where_the_service_asked_for_it(settings, monkeypatch, asked_by, state):
+@pytest.mark.parametrize(
+    ("asked_by", "end", "state"),
+    [
+        ("20 new regions", KeyboardInterrupt(), "queued"),
+        (None, KeyboardInterrupt(), "failed"),
+        (None, OSError("No space left"), "failed"),
+    ],
+)
+def test_a_job_that_ends_early_here_waits_on_where_the_service_asked_for_it(
+    settings, monkeypatch, asked_by, end, state
+):
     folder = settings.model_dir
     if asked_by:
         jobs.enqueue(folder, KEY, asked_by)
     monkeypatch.setattr(learning, "give_way", lambda: None)
 
-    def stopped(_settings, _job, _say):
-        raise KeyboardInterrupt
+    def ends(_settings, _job, _say):
+        raise end
 
-    monkeypatch.setattr(learning, "run_job", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(learning, "run_job", ends)
+    with pytest.raises(type(end)):
         learning.finetune_project(settings, 27, print)
     job = jobs.jobs(folder, KEY)[0]
     assert job.state == state
     jobs.finish(folder, job.number, "")
+
+
+def test_the_end_of_the_job_that_ran_here_is_told_though_another_one_was_asked_for(settings, monkeypatch):
+    folder = settings.model_dir
+    jobs.enqueue(folder, KEY, learning.BY_COMMAND)
+    jobs.claim(folder)  # by a command that was killed
+    monkeypatch.setattr(learning, "give_way", lambda: None)
+
+    def fails(_settings, _job, _say):
+        raise Unanswerable("image", "Label Studio is away")
+
+    monkeypatch.setattr(learning, "run_job", fails)
+    with pytest.raises(DataError, match="Label Studio is away"):
+        learning.finetune_project(settings, 27, print)

@@ -62,7 +62,7 @@ def test_what_label_studio_has_now_is_the_truth(images, tmp_path):
 @pytest.mark.usefixtures("webhooks")
 def test_where_it_does_not_answer_the_webhooks_count(studio, images, tmp_path):
     studio.works = False
-    with pytest.raises(Unanswerable, match="nothing tells how project 27 is labelled: set LABEL_STUDIO_URL"):
+    with pytest.raises(Unanswerable, match=r"nothing tells how project 27 is labelled: http.* answered 401"):
         refreshed(tmp_path, images, KEY)
     remember(tmp_path, KEY, LABEL_STUDIO, "token", CONFIG)
     assert refreshed(tmp_path, images, KEY).images == (Image("image", "$image"),)
@@ -88,3 +88,9 @@ def test_or_it_is_the_newest_that_is_known(studio, images, tmp_path):
     assert project_of(tmp_path, images, 27) == "27.7"
     with pytest.raises(Unanswerable, match=r"no project 28 is known: .* answered 401"):
         project_of(tmp_path, images, 28)
+
+
+def test_where_no_token_is_known_it_says_what_to_set(studio, tmp_path):
+    images = loader(studio, label_studio_url=LABEL_STUDIO, model_dir=tmp_path)
+    with pytest.raises(Unanswerable, match="nothing tells how project 27 is labelled: set LABEL_STUDIO_URL"):
+        refreshed(tmp_path, images, KEY)

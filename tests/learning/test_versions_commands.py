@@ -34,6 +34,7 @@ def learned(tmp_path, monkeypatch):
             "compared_with": "edgesam-c168a5b0" if number == 1 else "edgesam-c168a5b0-p27-v1",
         }
         made = f"2026-11-26T01:0{number}:00+00:00"
+        (tmp_path / name).touch()
         record(tmp_path, Version(key, number, name, tmp_path / name, "0" * 64, "c168a5b0", promoted, metrics, made, 1))
     choose(tmp_path, KEY, "edgesam-c168a5b0-p27-v3")
     return tmp_path
@@ -102,6 +103,15 @@ def test_rolling_back_to_a_version_that_is_named(learned, to, number):
     assert called("rollback", "--project", "27", "--to", to)[0] == 0
     serving = current(learned, KEY)
     assert (serving and serving.number) == number
+
+
+def test_a_version_whose_file_is_gone_is_not_chosen(learned):
+    (learned / "edgesam-c168a5b0-p27-v1").unlink()
+    code, output = called("rollback", "--project", "27")
+    assert code == 1
+    assert "the file of edgesam-c168a5b0-p27-v1 is gone" in output
+    assert current(learned, KEY).number == 3
+    assert called("rollback", "--project", "27", "--to", "base")[0] == 0
 
 
 def test_what_is_not_there_is_told(learned):

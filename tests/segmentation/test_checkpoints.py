@@ -57,7 +57,7 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
     assert not (tmp_path / "hostile-was-here").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 cut off", b"hi\n", b"hello"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_what_is_no_file_of_weights_is_told(tmp_path, content, suffix):
     path = tmp_path / f"w{suffix}"

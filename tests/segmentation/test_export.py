@@ -45,6 +45,16 @@ def test_an_export_is_not_exported_again(torchscript, tmp_path):
         export_torchscript(find_weights(str(torchscript), tmp_path), tmp_path / "again.ts")
 
 
+@pytest.mark.parametrize("write", [export_torchscript, export_onnx])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_made(edgesam, tmp_path, write):
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=r"file cannot be written: (File exists|Not a directory)"):
+        write(edgesam, tmp_path / "file" / "model.pt" if write is export_torchscript else tmp_path / "file")
+    with pytest.raises(ExportError, match="is a folder: name a file in it"):
+        export_torchscript(edgesam, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 class TinyDecoder(nn.Module):
     def forward(self, embedding, coordinates, labels, low_res, has_low_res):
         return low_res * has_low_res, coordinates.sum((1, 2)) + labels.sum(1)
