@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
@@ -16,12 +18,18 @@ from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError, WeightsFile
 from backend.settings import Settings
 
+T = TypeVar("T")
+
 log = structlog.stdlib.get_logger("edgesam.weights")
 
 
-@dataclass(frozen=True)
+AGAIN_SECONDS = 60.0
+"""After so long, what failed is tried again: the network is back, a file was put in its place, a disk has room."""
+
+
+@dataclass
 class Loading:
-    """Weights and engine on their way. What went wrong stays known, and is told to everybody who asks."""
+    """Weights and engine on their way. What went wrong is told to everybody who asks, until it went well."""
 
     wanted: str
     weights: Future[WeightsFile] = field(default_factory=Future)
@@ -36,7 +44,7 @@ class Loading:
 
     @property
     def failure(self) -> str | None:
-        """Why there is no engine and will be none, or None."""
+        """Why there is no engine, or None where there is one or it is still on its way."""
         if not self.ready.done():
             return None
         error = self.ready.exception()
@@ -46,7 +54,7 @@ class Loading:
         """What answers will name as model_version, after at most `wait` seconds: the weights' name and hash.
 
         Known as soon as the file is there, before anything is loaded; while it is still downloaded, the name alone.
-        Raises Unanswerable where nothing will ever answer.
+        Raises Unanswerable where they cannot be had.
         """
         if self.failure is not None:
             raise Unanswerable("weights", self.failure)
@@ -63,27 +71,59 @@ def version_of(weights: WeightsFile) -> str:
     return f"{weights.name}-{weights.sha256[:8]}"
 
 
-def load_in_background(wanted: str, find: Callable[[], WeightsFile], load: Callable[[WeightsFile], Engine]) -> Loading:
-    """Start to find the weights called `wanted` and to load them; returns at once."""
+def load_in_background(
+    wanted: str,
+    find: Callable[[], WeightsFile],
+    load: Callable[[WeightsFile], Engine],
+    again: float = AGAIN_SECONDS,
+) -> Loading:
+    """Start to find the weights called `wanted` and to load them; returns at once. again: seconds from a failure to the
+    next try."""
     loading = Loading(wanted)
 
     def work() -> None:
-        try:
-            weights = find()
-            loading.weights.set_result(weights)
-            loading.ready.set_result(load(weights))
-        except Exception as error:
-            for future in (loading.weights, loading.ready):
-                if not future.done():
-                    future.set_exception(error)
-            log.error(
-                "weights_failed", weights=wanted, message=_told(error), exc_info=not isinstance(error, WeightsError)
-            )
-        else:
-            log.info("weights_loaded", weights=wanted, version=version_of(weights), path=str(weights.path))
+        told = ""
+        while error := _attempt(loading, find, load):
+            if told != (told := _told(error)):
+                log.error("weights_failed", weights=wanted, message=told, exc_info=_unforeseen(error))
+            time.sleep(again)
 
     threading.Thread(target=work, name="loading", daemon=True).start()
     return loading
+
+
+def _attempt(
+    loading: Loading, find: Callable[[], WeightsFile], load: Callable[[WeightsFile], Engine]
+) -> Exception | None:
+    """What went wrong, which everybody is told from now on; None where it went well."""
+    try:
+        weights = find()
+    except Exception as error:
+        loading.weights, loading.ready = _failed(loading.weights, error), _failed(loading.ready, error)
+        return error
+    loading.weights = _resolved(loading.weights, weights)
+    try:
+        engine = load(weights)
+    except Exception as error:
+        loading.ready = _failed(loading.ready, error)
+        return error
+    loading.ready = _resolved(loading.ready, engine)
+    log.info("weights_loaded", weights=loading.wanted, version=version_of(weights), path=str(weights.path))
+    return None
+
+
+def _resolved(future: Future[T], value: T) -> Future[T]:
+    """This one, for whoever waits, or another one where it is done: with the value."""
+    future = Future() if future.done() else future
+    future.set_result(value)
+    return future
+
+
+def _failed(future: Future[T], error: Exception) -> Future[T]:
+    """This one, for whoever waits, or another one where it is done: with the error."""
+    future = Future() if future.done() else future
+    future.set_exception(error)
+    return future
 
 
 def load_configured(settings: Settings) -> Loading:
@@ -108,6 +148,10 @@ def _find(settings: Settings) -> WeightsFile:
 
 def _told(error: BaseException) -> str:
     """For people: our own errors say what to do; of others only the kind is told, the log has the rest."""
-    if isinstance(error, WeightsError):
-        return f"{error}; then start this service again"
-    return f"the weights cannot be loaded ({type(error).__name__}); the log at the start says more"
+    if not _unforeseen(error):
+        return f"{error}; it is tried again every minute"
+    return f"the weights cannot be loaded ({type(error).__name__}); the log says more"
+
+
+def _unforeseen(error: BaseException) -> bool:
+    return not isinstance(error, WeightsError)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,8 +63,46 @@ def test_our_own_error_is_told_in_its_words_again_and_again() -> None:
             assert error.value.link == "weights"
         with pytest.raises(Unanswerable, match="put the file there"):
             loading.version(wait=60)
-    assert loading.failure == "put the file there; then start this service again"
+    assert loading.failure == "put the file there; it is tried again every minute"
     assert [line["event"] for line in lines] == ["weights_failed"]
+
+
+def until(holds: Callable[[], object]) -> None:
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("fails", ["find", "load"])
+def test_what_failed_is_tried_again_and_told_once(fails: str) -> None:
+    why = "no room"
+
+    def attempted(step: str) -> None:
+        if step == fails and why:
+            raise WeightsError(why)
+
+    def find() -> WeightsFile:
+        attempted("find")
+        return WEIGHTS
+
+    def load(_weights: WeightsFile) -> Engine:
+        attempted("load")
+        return DiscEngine()
+
+    with capture_logs() as lines:
+        loading = load_in_background("standin", find, load, again=0.001)
+        until(lambda: loading.failure == "no room; it is tried again every minute")
+        with pytest.raises(Unanswerable, match="no room"):
+            loading.version(wait=60)
+        why = "no file"
+        until(lambda: loading.failure == "no file; it is tried again every minute")
+        with pytest.raises(Unanswerable, match="no file"):
+            loading.engine()
+        why = ""
+        until(lambda: lines[-1]["event"] == "weights_loaded")
+    assert loading.engine().version == loading.version(wait=60) == "standin-01234567"
+    assert [line["event"] for line in lines] == ["weights_failed"] * 2 + ["weights_loaded"]
 
 
 def test_of_a_foreign_error_only_the_kind_is_told() -> None:
