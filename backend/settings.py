@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     @classmethod
     def _has_a_scheme(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("write the scheme too, for example http://" + value.rpartition("//")[2])
+            raise ValueError("write http:// or https:// before it, for example http://" + value.rpartition("//")[2])
         try:
             HttpUrl(value or "http://none")
         except ValidationError as error:

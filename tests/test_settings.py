@@ -49,12 +49,12 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
         (
             "LABEL_STUDIO_URL",
             "studio:8080",
-            "LABEL_STUDIO_URL=studio:8080: write the scheme too, for example http://stu",
+            "LABEL_STUDIO_URL=studio:8080: write http:// or https:// before it, for example http://stu",
         ),
         (
             "LABEL_STUDIO_URL",
             "ftp://studio",
-            "LABEL_STUDIO_URL=ftp://studio: write the scheme too, for example http://stu",
+            "LABEL_STUDIO_URL=ftp://studio: write http:// or https:// before it, for example http://stu",
         ),
         ("LABEL_STUDIO_URL", "http://", "LABEL_STUDIO_URL=http://: should be a valid URL, empty host"),
         ("LABEL_STUDIO_URL", "http://a:99999", "LABEL_STUDIO_URL=http://a:99999: should be a valid URL, invalid port"),

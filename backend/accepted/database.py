@@ -18,9 +18,9 @@ BUSY_SECONDS = 5.0
 
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
-SCHEMA = 1
+SCHEMA = 2
 TABLES = """
-CREATE TABLE annotation (
+CREATE TABLE IF NOT EXISTS annotation (
     project TEXT NOT NULL,
     number INTEGER NOT NULL,
     task INTEGER NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE annotation (
     fresh INTEGER NOT NULL,
     PRIMARY KEY (project, number)
 ) WITHOUT ROWID;
-CREATE TABLE job (
+CREATE TABLE IF NOT EXISTS job (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     project TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -42,8 +42,8 @@ CREATE TABLE job (
     ended TEXT,
     told TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX job_by_state ON job (state, project);
-CREATE TABLE version (
+CREATE INDEX IF NOT EXISTS job_by_state ON job (state, project);
+CREATE TABLE IF NOT EXISTS version (
     project TEXT NOT NULL,
     number INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -57,11 +57,13 @@ CREATE TABLE version (
     PRIMARY KEY (project, number),
     UNIQUE (project, name)
 ) WITHOUT ROWID;
-CREATE TABLE serving (project TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE named (project TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS serving (project TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS named (project TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chosen (project TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 """
 """annotation.regions, .fresh: how many regions it has, and how many are new since a job of the project was queued.
-serving: the version that answers; no row is the base. named: the version that Label Studio's project named last."""
+serving: the version that answers; no row is the base. named: the version that Label Studio's project named last.
+chosen: how often a person has chosen what answers, since schema 2."""
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def _opened(place: Path) -> sqlite3.Connection:
 def _with_tables(place: Path) -> sqlite3.Connection:
     """To read: a disk that was full left a file without tables, and is full still."""
     connection = _opened(place)
-    if _schema(connection) == SCHEMA:
+    if _schema(connection):
         return connection
     connection.close()
     return _empty()

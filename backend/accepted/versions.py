@@ -74,8 +74,10 @@ def current(folder: Path, project: str) -> Version | None:
 
 
 def choose(folder: Path, project: str, name: str | None) -> None:
-    """From now on this version answers the project; None is the base. KeyError where the project has none so named."""
+    """A person's choice: from now on this version answers the project; None is the base. KeyError where the project has
+    none so named."""
     with connected(folder) as connection:
+        _count_choice(connection, project)
         if name is None:
             connection.execute("DELETE FROM serving WHERE project = ?", (project,))
             return
@@ -83,12 +85,17 @@ def choose(folder: Path, project: str, name: str | None) -> None:
             raise KeyError(name)
 
 
-def succeed(folder: Path, version: Version, former: Version | None) -> bool:
-    """From now on this version answers its project, if `former` still does (None: the base). False where a person has
-    chosen another one meanwhile: that is their last word."""
+def choices(folder: Path, project: str) -> int:
+    """How often a person has chosen what answers the project."""
     with connected(folder) as connection:
-        row = connection.execute("SELECT number FROM serving WHERE project = ?", (version.project,)).fetchone()
-        if (row["number"] if row else None) != (former.number if former else None):
+        return _choices(connection, project)
+
+
+def succeed(folder: Path, version: Version, counted: int) -> bool:
+    """From now on this version answers its project, if nobody has chosen another one since `choices` were counted.
+    False where somebody has: that is the last word."""
+    with connected(folder) as connection:
+        if _choices(connection, version.project) != counted:
             return False
         return _serve(connection, version.project, version.name)
 
@@ -106,6 +113,7 @@ def follow(folder: Path, project: str, named: str, base: str) -> bool:
         )
         if not changed.rowcount:
             return False
+        _count_choice(connection, project)
         if named == base:
             return connection.execute("DELETE FROM serving WHERE project = ?", (project,)).rowcount > 0
         return _serve(connection, project, named)
@@ -136,6 +144,17 @@ def counts(folder: Path) -> dict[bool, int]:
     with reading(folder) as connection:
         found = connection.execute("SELECT promoted, count(*) FROM version GROUP BY promoted").fetchall()
     return {True: 0, False: 0} | {bool(promoted): count for promoted, count in found}
+
+
+def _count_choice(connection: sqlite3.Connection, project: str) -> None:
+    connection.execute(
+        "INSERT INTO chosen VALUES (?, 1) ON CONFLICT (project) DO UPDATE SET times = times + 1", (project,)
+    )
+
+
+def _choices(connection: sqlite3.Connection, project: str) -> int:
+    row = connection.execute("SELECT times FROM chosen WHERE project = ?", (project,)).fetchone()
+    return int(row["times"]) if row else 0
 
 
 def _serve(connection: sqlite3.Connection, project: str, name: str) -> bool:

@@ -86,6 +86,13 @@ class Api:
             if answer.status_code == 401 and self._credentials.personal:
                 self._tokens.forget(self._credentials)
                 answer = self._answer(address, params)
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                kind = "personal access" if self._credentials.personal else "legacy"
+                raise Unanswerable(
+                    LINK,
+                    f"{address} answered 401 to the {kind} token of {self._credentials.given_by}: make a personal "
+                    "access token under Account & Settings, and set LABEL_STUDIO_API_KEY to it",
+                )
             if not answer.is_success:
                 raise Unanswerable(
                     LINK,

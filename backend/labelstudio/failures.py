@@ -18,7 +18,9 @@ def unreachable(url: str, error: Exception) -> Unanswerable:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return too_slow(url)
     told = f"{shown(url)} cannot be reached ({type(error).__name__}: {error or 'no details'})"
-    if httpx.URL(url).host in LOOPBACK:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        told += "; give the certificate of who signed the server's with SSL_CERT_FILE=/path/to/authority.pem"
+    elif httpx.URL(url).host in LOOPBACK:
         told += (
             "; inside a container this name means the container itself: use an address that this service reaches, such "
             "as http://host.docker.internal:8080 or http://label-studio:8080, and for Label Studio's own set "

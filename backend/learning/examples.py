@@ -17,7 +17,8 @@ from backend.segmentation.engines import Embedding, Engine, Features
 from backend.segmentation.predictor import encode
 from backend.segmentation.preprocess import SIDE, Frame
 
-VALIDATION_SHARE = 0.25
+VALIDATION_SHARE, LEAST_JUDGES = 0.25, 5
+"""How many pictures judge by chance, and one in how many at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,14 @@ def split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """Pictures to learn from, and about a quarter to judge by. A picture stays on its side while the project grows, in
     whatever tasks it is.
 
-    Two or more pictures give at least one of each; the one that changes sides then is the nearest to the other side.
+    Two or more pictures give at least one of each, and a fifth judge at least: chance may leave fewer. Those that
+    change sides then are the nearest to the other side.
     """
     ordered = sorted(examples, key=lambda example: _place(example.key))
     keys = list(dict.fromkeys(example.key for example in ordered))
     border = sum(_place(key) < VALIDATION_SHARE for key in keys)
     if len(keys) >= 2:
-        border = min(max(border, 1), len(keys) - 1)
+        border = min(max(border, len(keys) // LEAST_JUDGES, 1), len(keys) - 1)
     judging = sum(example.key in keys[:border] for example in ordered)
     return ordered[judging:], ordered[:judging]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,14 +72,15 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
             raise Unanswerable(why.link, f"{few}, and {len(had.missing)} more could not be had, the first since {why}")
         return few
     tell(found)
-    former = versions.current(settings.model_dir, job.project)
-    serving, old = _answering(settings, weights, former)
+    choices = versions.choices(settings.model_dir, job.project)
+    serving, old = _answering(settings, weights, versions.current(settings.model_dir, job.project))
     model, minutes = model_of(weights), settings.edgesam_finetune_minutes
     outcome = tuned(model, engine.result(), examples, minutes, tell, serving=old)
     metrics = asdict(outcome.verdict) | {"pictures": pictures, "masks": regions, versions.COMPARED_WITH: serving}
     version = _written(settings, job, weights, outcome, metrics)
-    reason = outcome.verdict.reason + _settled(settings, engine.result(), version, former)
+    reason = outcome.verdict.reason + _settled(settings, engine.result(), version, choices)
     before, after = version_answers(model, old), version_answers(model, (outcome.learned, outcome.familiar))
+    outcome = replace(outcome, verdict=replace(outcome.verdict, reason=reason))
     report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
     return f"{version.name}, from {found}: {reason}"
 
@@ -155,14 +156,14 @@ def _written(settings: Settings, job: Job, weights: WeightsFile, outcome: Outcom
     )
 
 
-def _settled(settings: Settings, base: Engine, version: Version, former: Version | None) -> str:
-    """Keep the version and, where it was promoted, let it serve in the place of the former one; one that does not load
-    is neither kept nor chosen. Says so where it does not serve all the same."""
+def _settled(settings: Settings, base: Engine, version: Version, choices: int) -> str:
+    """Keep the version and, where it was promoted and nobody has made a further choice, let it serve; one that does not
+    load is neither kept nor chosen. Says so where it does not serve all the same."""
     version_engine(base, version)
     versions.record(settings.model_dir, version)
-    stays = version.promoted and not versions.succeed(settings.model_dir, version, former)
+    stays = version.promoted and not versions.succeed(settings.model_dir, version, choices)
     versions.prune(settings.model_dir, version.project, KEPT)
-    more = "; another version was chosen meanwhile, which goes on serving" if stays else ""
+    more = "; what somebody chose meanwhile goes on serving" if stays else ""
     log.info("learned", version=version.name, promoted=version.promoted, reason=version.metrics["reason"] + more)
     return more
 

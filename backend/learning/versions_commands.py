@@ -26,14 +26,15 @@ def versions_command(
 ) -> None:
     """What was learned for each project: figures before and after, and which version serves."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from backend.accepted.versions import current, versions_of
 
     folder = settings_given().model_dir
     with told():
         keys = [_key(folder, project)] if project else _known(folder)
-    table = Table("project", "version", "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
+    name = Column("version", no_wrap=True, min_width=max((len(one.name) for one in versions_of(folder)), default=0))
+    table = Table("project", name, "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for key in keys:
         serving = current(folder, key)
         for one in versions_of(folder, key):
@@ -57,7 +58,7 @@ def rollback_command(
     folder = settings_given().model_dir
     with told():
         key = _key(folder, project)
-    wanted = to or _before(versions_of(folder, key), current(folder, key))
+    wanted = to if to is not None else _before(versions_of(folder, key), current(folder, key))
     if gone := [one for one in versions_of(folder, key) if one.name == wanted and not one.file.is_file()]:
         raise ended(f"the file of {wanted} is gone ({gone[0].file}): choose another one, or base", FAILED)
     try:

@@ -79,7 +79,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no weights make torch's reader raise nearly anything
-        raise WeightsError(f"{path} cannot be read as weights ({type(error).__name__}: {error})") from error
+        raise WeightsError(
+            f"{path} cannot be read as weights ({type(error).__name__}): give a whole .safetensors, .pth or "
+            "TorchScript file"
+        ) from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise WeightsError(f"{path} holds no state dict (names and tensors): give a published or exported file")
     return {

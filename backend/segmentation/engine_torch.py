@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backend.segmentation.checkpoints import encoder_hash
+from backend.segmentation.checkpoints import METADATA_FILE, encoder_hash
 from backend.segmentation.engines import Embedding, Features, Floats, require_encoder_of
 from backend.segmentation.model import GRID, SINGLE_MASK, inference_parts, model_of
 from backend.segmentation.preprocess import LOW_RES_SIDE
-from backend.segmentation.weights import WeightsError, WeightsFile, replaced_encoder
+from backend.segmentation.weights import WeightsError, WeightsFile, betters_boxes, replaced_encoder
 
 Decode = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -101,16 +102,18 @@ def beside(base: TorchEngine, weights: WeightsFile, name: str) -> TorchEngine:
 
 
 def _torchscript_engine(weights: WeightsFile, place: torch.device, version: str) -> TorchEngine:
+    said = {METADATA_FILE: "{}"}
     try:
         with warnings.catch_warnings(
             action="ignore", category=DeprecationWarning
         ):  # torch would rather have its exports
-            module = torch.jit.load(str(weights.path), map_location=place).eval()  # type: ignore[no-untyped-call]
+            loaded = torch.jit.load(str(weights.path), map_location=place, _extra_files=said)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise WeightsError(f"{weights.path} cannot be read as TorchScript: {error}") from error
     # The file brings its code along, so the embedding depends on the whole file.
     identity = f"{weights.sha256[:16]}-torchscript-fp32"
-    return TorchEngine(module.encoder, module.decoder, place, identity, version, weights.betters_boxes)
+    module, twice = loaded.eval(), betters_boxes(json.loads(said[METADATA_FILE]).get("encoder", weights.kind))
+    return TorchEngine(module.encoder, module.decoder, place, identity, version, twice)
 
 
 def _array(tensor: Tensor) -> Floats:

@@ -115,6 +115,11 @@ REGISTRY: dict[str, Published] = {
 }
 
 
+def betters_boxes(kind: str) -> bool:
+    """Whether the decoder beside an encoder of this kind learned to better its own answer to a box: ours did."""
+    return kind != "tinyvit"
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """A file that was found and checked.
@@ -130,8 +135,8 @@ class WeightsFile:
 
     @property
     def betters_boxes(self) -> bool:
-        """Whether its decoder learned to better its own answer to a box; a TorchScript file counts as EdgeSAM's."""
-        return self.kind != "tinyvit"
+        """As the function; a TorchScript file says itself of which kind it is (engine_torch.py)."""
+        return betters_boxes(self.kind)
 
 
 def find_weights(

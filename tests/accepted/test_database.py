@@ -16,6 +16,7 @@ import pytest
 from backend.accepted import database
 from backend.accepted.database import FILE, SCHEMA, connected, reading
 from backend.accepted.jobs import enqueue, jobs
+from backend.accepted.versions import choices
 
 P = "27.1795354711"
 
@@ -86,3 +87,13 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, make: Callable[[Path], obj
     make(tmp_path / FILE)
     with pytest.raises(sqlite3.DatabaseError, match=FILE), reading(tmp_path):
         pass
+
+
+def test_a_file_of_schema_1_is_read_as_it_is_and_gets_what_is_new_when_it_is_written(tmp_path: Path) -> None:
+    enqueue(tmp_path, P, "before")
+    with sqlite3.connect(tmp_path / FILE) as before:
+        before.execute("DROP TABLE chosen")
+        before.execute("PRAGMA user_version = 1")
+    assert [job.reason for job in jobs(tmp_path)] == ["before"]
+    assert choices(tmp_path, P) == 0
+    assert [job.reason for job in jobs(tmp_path)] == ["before"]

@@ -10,6 +10,7 @@ import pytest
 from backend.accepted.versions import (
     COMPARED_WITH,
     Version,
+    choices,
     choose,
     counts,
     current,
@@ -87,19 +88,25 @@ def test_what_the_one_that_answers_took_the_place_of_is_kept_too(tmp_path: Path)
     assert [one.number for one in versions_of(tmp_path, P)] == [5, 4, 1]
 
 
-def test_a_new_version_takes_the_place_of_the_one_that_it_was_compared_with_and_of_no_other(tmp_path: Path) -> None:
+def test_a_new_version_answers_unless_somebody_chose_meanwhile(tmp_path: Path) -> None:
     first, second, third = (version(tmp_path, number) for number in (1, 2, 3))
     for one in (first, second, third):
         record(tmp_path, one)
-    assert succeed(tmp_path, first, None)
+    assert succeed(tmp_path, first, choices(tmp_path, P))
     assert current(tmp_path, P) == first
-    assert succeed(tmp_path, second, first)
-    choose(tmp_path, P, None)  # by a person, while the third is made
-    assert not succeed(tmp_path, third, second)
+    counted = choices(tmp_path, P)
+    assert succeed(tmp_path, second, counted)
+    choose(tmp_path, P, second.name)  # by a person, while the third is made; it serves already
+    assert not succeed(tmp_path, third, counted)
+    assert current(tmp_path, P) == second
+    counted = choices(tmp_path, P)
+    for _ in range(2):
+        choose(tmp_path, P, None)
+    assert not succeed(tmp_path, third, counted)
     assert current(tmp_path, P) is None
-    choose(tmp_path, P, first.name)
-    assert not succeed(tmp_path, third, None)
-    assert current(tmp_path, P) == first
+    counted = choices(tmp_path, P)
+    assert follow(tmp_path, P, first.name, "base")
+    assert not succeed(tmp_path, third, counted)
 
 
 def test_a_moved_folder_still_has_its_versions(tmp_path: Path) -> None:

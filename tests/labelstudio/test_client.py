@@ -37,6 +37,7 @@ def test_an_access_token_that_ended_is_renewed_for_the_api():
     ("answer", "told"),
     [
         (httpx.Response(404), "http://studio/api/projects/1/ answered 404 to the token of LABEL_STUDIO_API_KEY"),
+        (httpx.Response(401), "answered 401 to the legacy token of LABEL_STUDIO_API_KEY: make a personal access token"),
         (httpx.Response(200, html="<html>"), "did not answer with JSON"),
         (httpx.Response(200, json=[]), "has no label_config"),
         (httpx.Response(200, json=PROJECT | {"created_at": "yesterday"}), "has 'yesterday' where a time should be"),

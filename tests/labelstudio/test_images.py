@@ -258,6 +258,7 @@ def test_no_cookie_is_kept(web):
         (httpx.Response(200, json={}), {}, "image", "application/json instead of an image"),
         (httpx.ConnectError("refused"), {}, "image", "cannot be reached (ConnectError: refused)"),
         (httpx.ReadTimeout("read"), {}, "image", "took too long (EDGESAM_IMAGE_TIMEOUT)"),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), {}, "image", "with SSL_CERT_FILE="),
     ],
 )
 def test_failures_say_what_to_do(web, answer, settings, link, told):

@@ -36,6 +36,12 @@ def test_pictures_stay_on_their_side_while_the_project_grows() -> None:
         assert keys(before) <= keys(after)
 
 
+def test_a_fifth_judges_at_least() -> None:
+    shares = [len(split([named(f"{start} {number}") for number in range(12)])[1]) for start in range(60)]
+    assert min(shares) == 2
+    assert max(shares) > 3
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_each_side_has_at_least_one(count: int) -> None:
     for start in range(30):

@@ -163,7 +163,7 @@ def test_what_a_person_chooses_while_a_job_runs_goes_on_serving(settings, traini
         return tuned(*given, **more)
 
     monkeypatch.setattr(learning, "tuned", chosen_meanwhile)
-    assert run(settings).endswith("as told; another version was chosen meanwhile, which goes on serving")
+    assert run(settings).endswith("as told; what somebody chose meanwhile goes on serving")
     assert versions.current(settings.model_dir, KEY) is None
     newest = versions.versions_of(settings.model_dir, KEY)[0]
     assert (newest.promoted, newest.metrics["compared_with"]) == (True, served.name)

@@ -67,6 +67,16 @@ def test_versions_of_a_project():
     assert base[-1] == ""
 
 
+def test_the_name_that_rollback_wants_is_whole_however_narrow_the_terminal_is(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "edgesam-c168a5b0-p27-v2" in called("versions", "--project", "27")[1]
+
+
+def test_an_empty_name_is_no_version(learned):
+    assert called("rollback", "--project", "27", "--to", "")[0] == 1
+    assert current(learned, KEY).number == 3
+
+
 def test_versions_of_all_projects():
     code, output = called("versions")
     assert code == 0

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import zipfile
+
 import numpy as np
 import pytest
 from torch import nn
 
 from backend.segmentation import export
+from backend.segmentation.checkpoints import METADATA_FILE
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import Embedding
 from backend.segmentation.export import ExportError, export_onnx, export_torchscript
@@ -38,6 +42,18 @@ def test_a_torchscript_file_is_weights_like_any_other(edgesam, torchscript, tmp_
         ours, expected = (one.all_masks(embedding, coordinates, labels, before) for one in (exported, engine))
         np.testing.assert_allclose(ours[0], expected[0], atol=1e-3)
         np.testing.assert_allclose(ours[1], expected[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "twice"), [("repvit_m1", True), ("tinyvit", False)])
+def test_an_export_answers_boxes_as_often_as_what_it_is_of(torchscript, tmp_path, kind, twice):
+    said = tmp_path / "said.pt"
+    with zipfile.ZipFile(torchscript) as file, zipfile.ZipFile(said, "w", zipfile.ZIP_STORED) as changed:
+        for name in file.namelist():
+            content = file.read(name)
+            if name.endswith(METADATA_FILE):
+                content = json.dumps(json.loads(content) | {"encoder": kind}).encode()
+            changed.writestr(name, content)
+    assert load_torch_engine(find_weights(str(said), tmp_path), "cpu").twice == twice
 
 
 def test_an_export_is_not_exported_again(torchscript, tmp_path):
