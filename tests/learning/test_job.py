@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +19,7 @@ from backend.learning import job as learning
 from backend.learning.gate import NAMES, Verdict
 from backend.learning.masks import DataError
 from backend.learning.tuning import Outcome
-from backend.learning.worker import work_off
+from backend.learning.worker import Stopped, work_off
 from backend.segmentation.checkpoints import read_state_dict
 from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import FEATURES, Embedding
@@ -237,6 +239,14 @@ def test_a_job_that_ends_early_here_waits_on_where_the_service_asked_for_it(
     job = jobs.jobs(folder, KEY)[0]
     assert job.state == state
     jobs.finish(folder, job.number, "")
+
+
+def test_sigterm_leaves_no_job_behind_either(settings, monkeypatch):
+    monkeypatch.setattr(learning, "give_way", lambda: None)
+    monkeypatch.setattr(learning, "run_job", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        learning.finetune_project(settings, 27, print)
+    assert jobs.jobs(settings.model_dir, KEY)[0].state == "failed"
 
 
 def test_the_end_of_the_job_that_ran_here_is_told_though_another_one_was_asked_for(settings, monkeypatch):
