@@ -17,6 +17,7 @@ BUSY_SECONDS = 5.0
 """A transaction waits so long for another one; each takes milliseconds."""
 
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""The lowest byte of an error's code: above it stands which kind of it."""
 
 SCHEMA = 2
 TABLES = """
@@ -148,7 +149,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in BUSY or time.monotonic() > give_up:
+            if error.sqlite_errorcode & 0xFF not in BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
 

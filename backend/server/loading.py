@@ -75,10 +75,10 @@ def load_in_background(
     wanted: str,
     find: Callable[[], WeightsFile],
     load: Callable[[WeightsFile], Engine],
-    again: float = AGAIN_SECONDS,
+    rest: Callable[[], None] = lambda: time.sleep(AGAIN_SECONDS),
 ) -> Loading:
-    """Start to find the weights called `wanted` and to load them; returns at once. again: seconds from a failure to the
-    next try."""
+    """Start to find the weights called `wanted` and to load them; returns at once. rest: between a failure and the next
+    try."""
     loading = Loading(wanted)
 
     def work() -> None:
@@ -86,7 +86,7 @@ def load_in_background(
         while error := _attempt(loading, find, load):
             if told != (told := _told(error)):
                 log.error("weights_failed", weights=wanted, message=told, exc_info=_unforeseen(error))
-            time.sleep(again)
+            rest()
 
     threading.Thread(target=work, name="loading", daemon=True).start()
     return loading

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,22 +65,17 @@ def test_our_own_error_is_told_in_its_words_again_and_again() -> None:
     assert [line["event"] for line in lines] == ["weights_failed"]
 
 
-def until(holds: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize("fails", ["find", "load"])
 def test_what_failed_is_tried_again_and_told_once(fails: str) -> None:
-    why = "no room"
+    why, threads = "no room", list[threading.Thread]()
+    resting, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
     def attempted(step: str) -> None:
         if step == fails and why:
             raise WeightsError(why)
 
     def find() -> WeightsFile:
+        threads.append(threading.current_thread())
         attempted("find")
         return WEIGHTS
 
@@ -90,17 +83,21 @@ def test_what_failed_is_tried_again_and_told_once(fails: str) -> None:
         attempted("load")
         return DiscEngine()
 
+    def rest() -> None:
+        resting.release()
+        go_on.acquire()
+
     with capture_logs() as lines:
-        loading = load_in_background("standin", find, load, again=0.001)
-        until(lambda: loading.failure == "no room; it is tried again every minute")
-        with pytest.raises(Unanswerable, match="no room"):
-            loading.version(wait=60)
-        why = "no file"
-        until(lambda: loading.failure == "no file; it is tried again every minute")
-        with pytest.raises(Unanswerable, match="no file"):
-            loading.engine()
-        why = ""
-        until(lambda: lines[-1]["event"] == "weights_loaded")
+        loading = load_in_background("standin", find, load, rest)
+        for said, following in (("no room", "no room"), ("no room", "no file"), ("no file", "")):
+            assert resting.acquire(timeout=60)
+            assert loading.failure == f"{said}; it is tried again every minute"
+            for ask in (loading.engine, lambda: loading.version(wait=60)):
+                with pytest.raises(Unanswerable, match=said):
+                    ask()
+            why = following
+            go_on.release()
+        threads[0].join(60)
     assert loading.engine().version == loading.version(wait=60) == "standin-01234567"
     assert [line["event"] for line in lines] == ["weights_failed"] * 2 + ["weights_loaded"]
 
