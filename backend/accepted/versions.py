@@ -113,10 +113,13 @@ def follow(folder: Path, project: str, named: str, base: str) -> bool:
         )
         if not changed.rowcount:
             return False
-        _count_choice(connection, project)
         if named == base:
+            _count_choice(connection, project)
             return connection.execute("DELETE FROM serving WHERE project = ?", (project,)).rowcount > 0
-        return _serve(connection, project, named)
+        if not _serve(connection, project, named):
+            return False
+        _count_choice(connection, project)
+        return True
 
 
 def prune(folder: Path, project: str, keep: int) -> None:

@@ -37,7 +37,7 @@ from backend.settings import Settings
 
 FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
 KEPT = 5
-"""Versions of a project; the one that serves is kept besides."""
+"""Versions of a project; the one that serves, and the one in whose place it came, are kept besides."""
 TOLD_SECONDS = 1.0
 """Progress is written down no more often."""
 BY_COMMAND = "finetune --project"

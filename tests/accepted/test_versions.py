@@ -105,6 +105,8 @@ def test_a_new_version_answers_unless_somebody_chose_meanwhile(tmp_path: Path) -
     assert not succeed(tmp_path, third, counted)
     assert current(tmp_path, P) is None
     counted = choices(tmp_path, P)
+    assert not follow(tmp_path, P, "no version of ours", "base")
+    assert choices(tmp_path, P) == counted, "a name that is none is no choice"
     assert follow(tmp_path, P, first.name, "base")
     assert not succeed(tmp_path, third, counted)
 
