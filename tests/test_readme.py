@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.labelstudio.interface import interface_of
+from backend.labelstudio.outputs import output_for
 from backend.segmentation.weights import REGISTRY
 from backend.settings import Settings, table
 from demo.project import INTERFACE
@@ -42,7 +43,7 @@ def test_every_link_leads_somewhere():
 
 @pytest.mark.parametrize("config", [re.findall(r"```xml\n(.*?)```", README, re.DOTALL)[0], INTERFACE.read_text()])
 def test_its_labelling_interface_works(config):
-    """What every smart click and box of its labels asks for has a brush to go to."""
+    """What every smart click and box of its labels asks for has something to go to."""
     interface = interface_of(config)
     labels = set(re.findall(r'<Label value="(\w+)"', config))
     smart = [control for control in interface.controls if control.tag in ("keypointlabels", "rectanglelabels")]
@@ -50,4 +51,4 @@ def test_its_labelling_interface_works(config):
     for control in smart:
         assert set(control.labels) == labels
         for label in labels:
-            assert interface.brush_for("image", [label]).labels == (label,)
+            assert output_for(interface, "image", [label]).labels == (label,)

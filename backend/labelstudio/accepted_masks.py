@@ -1,7 +1,8 @@
 """The regions of an annotation -> masks that a person has accepted. Prompts are none: nobody accepts a click.
 
-Brush, polygon, ellipse and bitmask regions are masks. A rectangle is one only where its control says smart="false" and
-nothing of a mask lies on the same picture: everywhere else it is a prompt, or the box around a mask.
+Brush, polygon, ellipse and bitmask regions are masks. A rectangle is one only where its control says smart="false",
+others hold masks there, and nothing of a mask lies on the same picture: everywhere else it is a prompt, or the box
+around a mask.
 """
 
 from __future__ import annotations
@@ -82,8 +83,11 @@ def _windowed(pixels: NDArray[np.bool_], label: str | None, by_person: bool) -> 
 
 
 def _drawn(region: Mapping[str, Any], interface: Interface) -> bool:
-    """Whether this rectangle's control never makes prompts."""
-    return any(control.name == region.get("from_name") and not control.smart for control in interface.controls)
+    """Whether this rectangle's control never makes prompts, nor holds the boxes of masks that were asked for."""
+    for control in interface.controls:
+        if control.name == region.get("from_name"):
+            return not control.smart and not any(control in interface.holders_on(name) for name in control.to_names)
+    return False
 
 
 def _by_person(region: Mapping[str, Any]) -> bool:

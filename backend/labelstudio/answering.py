@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from backend.labelstudio.context import Ask, asks_of, prompt_of
-from backend.labelstudio.interface import Brush, Interface, interface_of
+from backend.labelstudio.interface import Interface, interface_of
+from backend.labelstudio.outputs import Output, output_for
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.labelstudio.segmenter import Segmenter, closer_of, phase_of, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
@@ -91,8 +92,8 @@ def _prediction(
     wanted: dict[tuple[str, int | None], list[_Wanted]] = defaultdict(list)
     for index, ask in enumerate(asks):
         with _noted(refused):
-            brush = interface.brush_for(ask.to_name, ask.labels)
-            wanted[ask.to_name, ask.item_index].append(_Wanted(index, ask, brush))
+            output = output_for(interface, ask.to_name, ask.labels)
+            wanted[ask.to_name, ask.item_index].append(_Wanted(index, ask, output))
     results: dict[int, list[dict[str, Any]]] = {}
     with segmenter.at_once.taken(patient=len(asks) > 1):
         engine = _engine_for(segmenter, task)
@@ -111,7 +112,7 @@ class _Wanted:
 
     index: int
     ask: Ask
-    brush: Brush
+    output: Output
 
 
 def _on_picture(
@@ -141,7 +142,7 @@ def _on_picture(
             place, mask = next(masks)
         with phase_of(segmenter, "answer"):
             one, _ = asked[place]
-            regions = results_of(one.ask, one.brush, mask)
+            regions = results_of(one.ask, one.output, mask)
         yield one.index, regions
 
 

@@ -1,4 +1,4 @@
-"""A labelling configuration -> which picture a region lies on, and which brush answers a prompt there.
+"""A labelling configuration -> which picture a region lies on, and which control tags there hold masks.
 
 Label Studio reads tag and attribute names in any case, and so do we.
 """
@@ -21,8 +21,10 @@ from defusedxml.ElementTree import fromstring
 from backend.labelstudio.unanswerable import Unanswerable
 
 LINK = "labelling configuration"
-PROMPT_TAGS = ("keypointlabels", "keypoint", "rectanglelabels", "rectangle")
-BRUSH_TAGS = ("brushlabels", "brush")
+HOLDERS = (("brush", "bitmask", "polygon"), ("ellipse",), ("rectangle",))
+"""Kinds of regions that hold a mask exactly, about, or as a box around it; in each group the preferred ones first. Of
+each kind there is a tag with labels of its own ("brushlabels") and one without ("brush")."""
+KINDS = ("keypoint", *(kind for kinds in HOLDERS for kind in kinds))
 VARIABLE = re.compile(r"\$(\w[\w.\[\]]*)")
 
 log = structlog.get_logger()
@@ -49,22 +51,13 @@ class Control:
     labels: tuple[str, ...] | None
     smart: bool
 
+    @property
+    def kind(self) -> str:
+        """Of its regions, such as "brush" for <BrushLabels> and <Brush>."""
+        return self.tag.removesuffix("labels")
+
     def knows(self, labels: Sequence[str]) -> bool:
         return self.labels is None or all(label in self.labels for label in labels)
-
-
-@dataclass(frozen=True, slots=True)
-class Brush:
-    """What answers a prompt: the tag that owns the mask, and the one that owns its label.
-
-    type: "brushlabels" or "brush". labelled_by: the <Labels> that gives a <Brush> its label, or None.
-    labels: what the region is to be called: empty where nothing fits.
-    """
-
-    type: str
-    name: str
-    labelled_by: str | None
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,63 +100,28 @@ class Interface:
         return found.strip()
 
     def addresses_in(self, task: Mapping[str, Any]) -> list[str]:
-        """The addresses of the pictures that the page shows first and a brush can mark."""
+        """The addresses of the pictures that the page shows first and that have something to hold a mask."""
         addresses = []
         for image in self.images:
-            if any(control.tag in BRUSH_TAGS for control in self._on(image.name)):
+            if self.holders_on(image.name):
                 with suppress(Unanswerable):
                     addresses.append(self.address_of(image.name, None, task))
         return addresses
 
-    def brush_for(self, to_name: str, labels: Sequence[str]) -> Brush:
-        """Who answers a prompt of these labels on this image. Raises Unanswerable where there is no brush.
+    def holders_on(self, to_name: str) -> list[Control]:
+        """The controls that hold masks on this image, of the most exact kinds that there are, the preferred ones first.
 
-        Of several brushes the first that knows the labels answers. A label that none knows is left out, with a line in
-        the log: the page then shows a region without a label, for the annotator to give it one; a made-up label would
-        be stored, and a refused mask would be lost work.
+        A rectangle is one only where it says smart="false": else it is a prompt.
         """
-        brushes = [control for control in self._on(to_name) if control.tag in BRUSH_TAGS]
-        if not brushes:
-            raise Unanswerable(LINK, _no_brush(to_name, labels))
-        labelling = [control for control in self._on(to_name) if control.tag == "labels"]
-        choices = [(brush, brush) for brush in brushes if brush.tag == "brushlabels"]
-        choices += [(brush, one) for brush in brushes if brush.tag == "brush" for one in labelling]
-        for brush, labeller in choices:
-            if labels and labeller.knows(labels):
-                return _brush(brush, labeller, labels)
-        if not choices:  # a <Brush> alone has no labels to give
-            return _brush(brushes[0], None, ())
-        brush, labeller = choices[0]
-        if not labels and labeller.labels is not None and len(labeller.labels) == 1:
-            return _brush(brush, labeller, labeller.labels)
-        for label in labels:
-            if not labeller.knows([label]):
-                log.warning(
-                    "The brush does not know the prompt's label: the mask is sent without one",
-                    label=label,
-                    add=f"<Label value={quoteattr(label)}/>",
-                    inside=f"<{_TAG[labeller.tag]} name={quoteattr(labeller.name)} toName={quoteattr(to_name)}>",
-                )
-        return _brush(brush, labeller, ())
+        for kinds in HOLDERS:
+            tags = [tag for kind in kinds for tag in (f"{kind}labels", kind)]
+            found = [control for tag in tags for control in self.controls_on(to_name) if control.tag == tag]
+            if found := [control for control in found if control.kind != "rectangle" or not control.smart]:
+                return found
+        return []
 
-    def _on(self, to_name: str) -> list[Control]:
+    def controls_on(self, to_name: str) -> list[Control]:
         return [control for control in self.controls if to_name in control.to_names]
-
-
-_TAG = {"brushlabels": "BrushLabels", "labels": "Labels"}
-
-
-def _brush(brush: Control, labeller: Control | None, labels: Sequence[str]) -> Brush:
-    by = labeller.name if labeller and labeller is not brush and labels else None
-    return Brush(brush.tag, brush.name, by, tuple(labels))
-
-
-def _no_brush(to_name: str, labels: Sequence[str]) -> str:
-    inside = "".join(f"<Label value={quoteattr(label)}/>" for label in labels or ["Object"])
-    return (
-        f"no brush belongs to the image {to_name!r}, so a mask has nowhere to go; add "
-        f'<BrushLabels name="brush" toName={quoteattr(to_name)} smart="false">{inside}</BrushLabels>'
-    )
 
 
 @lru_cache(maxsize=256)
@@ -181,7 +139,7 @@ def interface_of(label_config: str) -> Interface:
             continue
         if tag == "image":
             images.append(Image(name, attributes.get("valuelist") or attributes.get("value", "")))
-        elif tag in ("labels", *BRUSH_TAGS, *PROMPT_TAGS):
+        elif tag == "labels" or tag.removesuffix("labels") in KINDS:
             to_names = tuple(part.strip() for part in attributes.get("toname", "").split(","))
             smart = attributes.get("smart", "").lower() != "false"
             controls.append(Control(tag, name, to_names, _labels(attributes, element), smart))

@@ -9,19 +9,20 @@ from typing import Any
 
 import structlog
 
-from backend.labelstudio import rle
 from backend.labelstudio.context import Ask
-from backend.labelstudio.interface import Brush
+from backend.labelstudio.outputs import Output
+from backend.labelstudio.values import values_of
 from backend.segmentation.predictor import Mask
 
 log = structlog.get_logger()
 
 
-def results_of(ask: Ask, brush: Brush, mask: Mask) -> list[dict[str, Any]]:
-    """The region of `mask` (bool height x width of the image, EXIF applied), as the items of a result.
+def results_of(ask: Ask, output: Output, mask: Mask) -> list[dict[str, Any]]:
+    """The regions of `mask` (bool height x width of the image, EXIF applied), as the items of a result.
 
-    One item; a second one of type "labels" with the same id where a <Labels> tag gives a <Brush> its label, as Label
-    Studio itself writes such a region; none where the mask is empty: nobody wants a region without a pixel.
+    One item; a polygon for each of its parts; a second item of type "labels" with the same id where a <Labels> tag
+    gives a tag without labels its label, as Label Studio itself writes such a region; none where the mask is empty:
+    nobody wants a region without a pixel.
 
     The id is new every time: two answers of one id leave one region when both are accepted. Neither `readonly` nor
     `origin` is sent: they would lock the region.
@@ -31,7 +32,6 @@ def results_of(ask: Ask, brush: Brush, mask: Mask) -> list[dict[str, Any]]:
         return []
     height, width = mask.pixels.shape
     region = {
-        "id": uuid.uuid4().hex[:16],
         "to_name": ask.to_name,
         "original_width": width,
         "original_height": height,
@@ -40,15 +40,17 @@ def results_of(ask: Ask, brush: Brush, mask: Mask) -> list[dict[str, Any]]:
     }
     if ask.item_index is not None:
         region["item_index"] = ask.item_index
-    shape = {"format": "rle", "rle": rle.encode(mask.pixels)}
-    labels = list(brush.labels)
-    if brush.type == "brushlabels":
-        value = {**shape, "brushlabels": labels} if labels else shape
-        return [{**region, "from_name": brush.name, "type": "brushlabels", "value": value}]
-    item = {**region, "from_name": brush.name, "type": "brush", "value": shape}
-    if brush.labelled_by is None:
+    return [item for value in values_of(output.kind, mask.pixels) for item in _items(output, region, value)]
+
+
+def _items(output: Output, region: dict[str, Any], value: dict[str, Any]) -> list[dict[str, Any]]:
+    labels = list(output.labels)
+    item = {"id": uuid.uuid4().hex[:16], **region, "from_name": output.name, "type": output.type, "value": value}
+    if labels and output.labelled_by is None:
+        return [{**item, "value": {**value, output.type: labels}}]
+    if output.labelled_by is None:
         return [item]
-    return [item, {**region, "from_name": brush.labelled_by, "type": "labels", "value": {**shape, "labels": labels}}]
+    return [item, {**item, "from_name": output.labelled_by, "type": "labels", "value": {**value, "labels": labels}}]
 
 
 def prediction_of(results: Sequence[dict[str, Any]], model_version: str) -> dict[str, Any]:

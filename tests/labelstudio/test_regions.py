@@ -4,12 +4,12 @@ import numpy as np
 
 from backend.labelstudio import rle
 from backend.labelstudio.context import Ask
-from backend.labelstudio.interface import Brush
+from backend.labelstudio.outputs import Output
 from backend.labelstudio.regions import prediction_of, results_of
 from backend.segmentation.predictor import Mask
 
 ASK = Ask("image", None, ("Dog",), 90)
-BRUSH = Brush("brushlabels", "brush", None, ("Dog",))
+BRUSH = Output("brushlabels", "brush", None, ("Dog",))
 PIXELS = np.zeros((30, 40), bool)
 PIXELS[5:20, 10:30] = True
 MASK = Mask(PIXELS, 0.75)
@@ -36,8 +36,29 @@ def test_the_place_in_a_list_is_told_where_there_is_one():
 
 
 def test_without_a_label_the_region_has_none():
-    [region] = results_of(ASK, Brush("brushlabels", "brush", None, ()), MASK)
+    [region] = results_of(ASK, Output("brushlabels", "brush", None, ()), MASK)
     assert region["value"].keys() == {"format", "rle"}
+
+
+def test_a_polygon_is_a_region_for_each_part():
+    two = PIXELS.copy()
+    two[25:28, 2:6] = True
+    large, small = results_of(ASK, Output("polygonlabels", "outline", None, ("Dog",)), Mask(two, 0.75))
+    assert large["id"] != small["id"]
+    for region in (large, small):
+        assert region["type"] == "polygonlabels"
+        assert region["value"]["polygonlabels"] == ["Dog"]
+    assert max(x for x, _ in large["value"]["points"]) == 75
+    assert max(x for x, _ in small["value"]["points"]) == 15
+
+
+def test_labels_beside_a_polygon_are_items_of_their_own():
+    outline, label = results_of(ASK, Output("polygon", "outline", "labels", ("Dog",)), MASK)
+    assert outline["id"] == label["id"]
+    assert (outline["from_name"], outline["type"]) == ("outline", "polygon")
+    assert (label["from_name"], label["type"]) == ("labels", "labels")
+    assert outline["value"].keys() == {"points", "closed"}
+    assert label["value"] == {**outline["value"], "labels": ["Dog"]}
 
 
 def test_an_empty_mask_is_no_region():

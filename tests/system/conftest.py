@@ -13,6 +13,7 @@ from demo.label_studio import Account, client, label_studio, new_token
 from demo.project import INTERFACE, PHOTOGRAPHS, connect, new_project, tasks, upload
 from demo.services import LOOPBACK, patiently
 from demo.serving import REPOSITORY, backend
+from tests.system.page import labelling_page
 
 EXECUTABLE = REPOSITORY / ".venv-ls" / "bin" / "label-studio"
 ACCOUNT = Account("system@example.com", "system-tests")
@@ -82,6 +83,25 @@ class Project:
 @pytest.fixture(scope="module")
 def project(api, served):
     return Project(api, served)
+
+
+@pytest.fixture(scope="module")
+def page(chromium, studio):
+    with labelling_page(chromium, studio.address, ACCOUNT) as page:
+        yield page
+
+
+@pytest.fixture
+def picture(page):
+    """picture(name) takes a screenshot into the folder that the variable PICTURES names, if it does."""
+    folder = os.environ.get("PICTURES")
+
+    def take(name):
+        if folder:
+            page.mouse.move(0, 0)
+            page.screenshot(path=Path(folder) / f"{name}.jpg", quality=85)
+
+    return take
 
 
 def free_port():

@@ -3,41 +3,18 @@
 PICTURES=docs/pictures .venv/bin/python -m pytest tests/system/test_page.py   also takes the README's screenshots.
 """
 
-import os
-from pathlib import Path
-
 import pytest
 
-from tests.system.conftest import ACCOUNT
 from tests.system.masks import HELMET, ellipse, holds, iou, mask_of
-from tests.system.page import accept, choose, click, drag, labelling_page, open_task, submit, suggested
+from tests.system.page import accept, choose, click, drag, open_task, submit, suggested
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def page(chromium, studio):
-    with labelling_page(chromium, studio.address, ACCOUNT) as page:
-        yield page
 
 
 @pytest.fixture
 def opened(page, studio, project):
     """opened(photograph) -> its size, with the task open for labelling."""
     return lambda photograph: open_task(page, studio.address, project.id, project.tasks[photograph])
-
-
-@pytest.fixture
-def picture(page):
-    """picture(name) takes a screenshot into the folder that the variable PICTURES names, if it does."""
-    folder = os.environ.get("PICTURES")
-
-    def take(name):
-        if folder:
-            page.mouse.move(0, 0)
-            page.screenshot(path=Path(folder) / f"{name}.jpg", quality=85)
-
-    return take
 
 
 def test_a_click_and_an_alt_click(page, opened, picture):

@@ -1,0 +1,85 @@
+"""A mask -> the value of a region, for each kind of region that holds masks. Coordinates are in percent of the picture.
+
+What Label Studio 1.23's page writes itself, so that it can be edited there and exported.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.labelstudio import rle
+from backend.segmentation.outlines import box_of, ellipse_of, polygons_of
+
+Mask = NDArray[np.bool_]
+Value = dict[str, Any]
+
+
+def values_of(kind: str, mask: Mask) -> list[Value]:
+    """kind: "brush", "bitmask", "polygon", "ellipse" or "rectangle". mask: bool height x width of the picture, and not
+    empty.
+
+    One value; of a polygon one for each part of the mask, the largest first.
+    """
+    return _VALUES[kind](mask)
+
+
+def _brush(mask: Mask) -> list[Value]:
+    return [{"format": "rle", "rle": rle.encode(mask)}]
+
+
+def _bitmask(mask: Mask) -> list[Value]:
+    """A PNG of the picture's size: white where the mask is, and else transparent, which is what the page looks at."""
+    written = io.BytesIO()
+    Image.fromarray(mask).save(written, "PNG", transparency=0)
+    return [{"imageDataURL": f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"}]
+
+
+def _polygons(mask: Mask) -> list[Value]:
+    height, width = mask.shape
+    outlines = polygons_of(mask)
+    return [{"points": [[x * 100 / width, y * 100 / height] for x, y in one], "closed": True} for one in outlines]
+
+
+def _ellipse(mask: Mask) -> list[Value]:
+    height, width = mask.shape
+    ellipse = ellipse_of(mask)
+    (x, y), (along, across) = ellipse.centre, ellipse.radii
+    return [
+        {
+            "x": x * 100 / width,
+            "y": y * 100 / height,
+            "radiusX": along * 100 / width,
+            "radiusY": across * 100 / height,
+            "rotation": ellipse.rotation,
+        }
+    ]
+
+
+def _rectangle(mask: Mask) -> list[Value]:
+    height, width = mask.shape
+    left, top, right, bottom = box_of(mask)
+    return [
+        {
+            "x": left * 100 / width,
+            "y": top * 100 / height,
+            "width": (right - left) * 100 / width,
+            "height": (bottom - top) * 100 / height,
+            "rotation": 0,
+        }
+    ]
+
+
+_VALUES: dict[str, Callable[[Mask], list[Value]]] = {
+    "brush": _brush,
+    "bitmask": _bitmask,
+    "polygon": _polygons,
+    "ellipse": _ellipse,
+    "rectangle": _rectangle,
+}

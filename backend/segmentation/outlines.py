@@ -1,0 +1,137 @@
+"""A mask -> shapes that lie around it: outlines, an upright box, an ellipse. All in pixels of the image (x right,
+y down; a pixel's corners are whole numbers, its centre is at +0.5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import cv2
+import numpy as np
+import shapely
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from shapely.geometry import LineString, Point, Polygon
+
+from backend.segmentation.prompts import Box
+
+COARSENESS = 0.0075
+"""How far an outline may leave the mask's edge, as a share of the square root of the mask's area: a larger thing gets
+longer strokes, as from a person's hand, not more corners."""
+FINEST = 0.5
+"""And it may always leave it so far, in pixels: less draws the steps of the pixels."""
+SMALLEST_HOLE = 0.005
+"""Holes below this share of the mask's area are filled."""
+MOST_CORNERS = 400
+"""Of one outline: the page gets slow with many, and nobody corrects so many. Coarser strokes make fewer."""
+
+LONGEST = 1024
+"""Of a mask's sides that outlines are drawn at, in pixels; longer ones are shrunk by a whole number."""
+FULL = 255
+"""A pixel that is covered wholly."""
+
+Mask = NDArray[np.bool_]
+Corner = tuple[float, float]
+Ring = Sequence[tuple[float, ...]]
+"""Corners of a closed line in shapely's way: the first one comes again at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """centre, and radii along its own axes: the first axis is turned clockwise from x to the right by `rotation`
+    degrees."""
+
+    centre: Corner
+    radii: tuple[float, float]
+    rotation: float
+
+
+def polygons_of(mask: Mask) -> list[list[Corner]]:
+    """The outlines of a mask (bool height x width), the largest part first; each corner once, the end not repeated.
+
+    A hole is reached from the outline by a line that goes there and back: a polygon of Label Studio has no holes.
+    """
+    parts = sorted(_parts(mask), key=lambda part: -part.area)
+    area = sum(part.area for part in parts)
+    coarseness = max(FINEST, COARSENESS * math.sqrt(area))
+    return [_keyholed(_simple(_filled(part, SMALLEST_HOLE * area), coarseness)) for part in parts]
+
+
+def box_of(mask: Mask) -> Box:
+    """Left, top, right, bottom of a mask that is not empty: the edges of its outermost pixels."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def ellipse_of(mask: Mask) -> Ellipse:
+    """The ellipse of the area, centre and direction of a mask that is not empty (its first and second moments)."""
+    left, top, right, bottom = (int(side) for side in box_of(mask))
+    moments = cv2.moments(mask[top:bottom, left:right].view(np.uint8), binaryImage=True)
+    area = moments["m00"]
+    xx, xy, yy = (moments[name] / area for name in ("mu20", "mu11", "mu02"))
+    # A pixel is a square, not a point: a line of pixels is as wide as one.
+    variances, axes = np.linalg.eigh(np.array([[xx, xy], [xy, yy]]) + np.eye(2) / 12)
+    across, along = np.sqrt(variances * area / (math.pi * math.sqrt(variances.prod())))
+    centre = left + moments["m10"] / area + 0.5, top + moments["m01"] / area + 0.5
+    x, y = axes[:, 1]
+    return Ellipse(centre, (float(along), float(across)), math.degrees(math.atan2(y, x)) % 180)
+
+
+def _parts(mask: Mask) -> list[Polygon]:
+    """The parts of a mask with their holes, along the edges of its pixels; corners are cut by half a pixel.
+
+    A large mask is shrunk first, to shares of squares of pixels: its outline will be coarser than these anyway.
+    """
+    if not mask.any():
+        return []
+    left, top, right, bottom = (int(side) for side in box_of(mask))
+    inside = mask[top:bottom, left:right].view(np.uint8)
+    shrunk = -(-max(inside.shape) // LONGEST)
+    height, width = (-(-side // shrunk) for side in inside.shape)
+    rest = height * shrunk - inside.shape[0], width * shrunk - inside.shape[1]
+    whole = cv2.copyMakeBorder(inside * np.uint8(FULL), 0, rest[0], 0, rest[1], cv2.BORDER_CONSTANT)
+    share = np.pad(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), 1).astype(np.float32)
+    filled = contour_generator(z=share, fill_type=FillType.OuterOffset).filled(FULL / 2, 2 * FULL)
+    parts = []
+    for corners, ends in zip(*filled, strict=True):
+        placed = (corners - 0.5) * shrunk + (left, top)
+        outer, *holes = (placed[begin:end] for begin, end in pairwise(ends))
+        parts.append(Polygon(outer, holes))
+    return parts
+
+
+def _filled(part: Polygon, smallest_hole: float) -> Polygon:
+    return Polygon(part.exterior, [hole for hole in part.interiors if Polygon(hole).area >= smallest_hole])
+
+
+def _simple(part: Polygon, coarseness: float) -> Polygon:
+    """With fewer corners (Douglas and Peucker, 1973), and no edges that cross."""
+    simple = shapely.simplify(part, coarseness)
+    while shapely.get_num_coordinates(simple) > MOST_CORNERS and coarseness < math.sqrt(part.area):
+        coarseness *= 1.5
+        simple = shapely.simplify(part, coarseness)
+    return simple
+
+
+def _keyholed(part: Polygon) -> list[Corner]:
+    """One closed line around a part and around its holes."""
+    ring: Ring = list(part.exterior.coords)
+    holes = list(part.interiors)
+    while holes:
+        line = LineString(ring)
+        # The nearest one first: no other hole can lie between.
+        hole = min(holes, key=line.distance)
+        holes.remove(hole)
+        here, there = shapely.shortest_line(line, hole).coords
+        ring = [*_begun_at(ring, here), *_begun_at(list(hole.coords), there), here]
+    return [(x, y) for (x, y), _ in groupby(ring)][:-1]
+
+
+def _begun_at(ring: Ring, corner: tuple[float, ...]) -> Ring:
+    """A closed ring that begins and ends at a place on it."""
+    along = LineString(ring).project(Point(corner))
+    lengths = np.hypot(*np.diff(ring, axis=0).T).cumsum()
+    after = int(np.searchsorted(lengths, along)) + 1
+    return [corner, *ring[after:-1], *ring[:after], corner]

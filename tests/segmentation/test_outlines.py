@@ -1,0 +1,165 @@
+"""Outlines, boxes and ellipses of masks, in pixels: filled again they are the mask."""
+
+import math
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from backend.segmentation.outlines import LONGEST, MOST_CORNERS, box_of, ellipse_of, polygons_of
+
+
+def canvas(height, width):
+    ys, xs = np.mgrid[:height, :width] + 0.5
+    return ys, xs
+
+
+def disc(height, width, x, y, radius):
+    ys, xs = canvas(height, width)
+    return np.hypot(xs - x, ys - y) < radius
+
+
+def filled(corners, shape):
+    """bool: whose centres lie inside. Even-odd, as the page fills."""
+    ys, xs = canvas(*shape)
+    inside = np.zeros(shape, bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y0 != y1:
+            inside ^= ((y0 <= ys) != (y1 <= ys)) & (xs < x0 + (ys - y0) * (x1 - x0) / (y1 - y0))
+    return inside
+
+
+def all_filled(mask):
+    inside = np.zeros(mask.shape, bool)
+    for corners in polygons_of(mask):
+        inside |= filled(corners, mask.shape)
+    return inside
+
+
+def iou(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+def test_a_square_is_its_pixels_edges():
+    mask = np.zeros((300, 300), bool)
+    mask[40:240, 60:260] = True
+    [corners] = polygons_of(mask)
+    outline = shapely.Polygon(corners)
+    assert outline.bounds == (60, 40, 260, 240)
+    assert outline.area == pytest.approx(200 * 200, rel=0.01)
+    assert len(corners) <= 8
+
+
+def test_a_mask_at_the_pictures_edges_reaches_them():
+    [corners] = polygons_of(np.ones((200, 300), bool))
+    assert shapely.Polygon(corners).bounds == (0, 0, 300, 200)
+
+
+def test_a_round_thing_has_few_corners_and_keeps_its_area():
+    mask = disc(500, 500, 250, 240, 200)
+    [corners] = polygons_of(mask)
+    assert 12 < len(corners) < 60
+    assert iou(filled(corners, mask.shape), mask) > 0.985
+
+
+def test_larger_things_have_no_more_corners():
+    small, large = (polygons_of(disc(side, side, side / 2, side / 2, side * 0.4))[0] for side in (300, 900))
+    assert len(large) < 1.5 * len(small)
+
+
+def test_what_is_larger_than_outlines_are_drawn_at_lies_where_it_did():
+    side = 3 * LONGEST + 100
+    mask = disc(side, side, side / 2 + 30, side / 2 - 20, side * 0.45)
+    [corners] = polygons_of(mask)
+    assert shapely.Polygon(corners).centroid.coords[0] == pytest.approx((side / 2 + 30, side / 2 - 20), abs=2)
+    assert shapely.Polygon(corners).area == pytest.approx(mask.sum(), rel=0.02)
+
+
+def test_parts_come_the_largest_first():
+    mask = disc(200, 400, 80, 100, 20) | disc(200, 400, 300, 100, 60)
+    large, small = polygons_of(mask)
+    assert shapely.Polygon(large).area > shapely.Polygon(small).area
+    assert iou(all_filled(mask), mask) > 0.97
+
+
+def test_holes_stay_open():
+    mask = disc(400, 400, 200, 200, 180)
+    for x, y, radius in ((130, 200, 40), (260, 150, 50), (230, 290, 30)):
+        mask &= ~disc(400, 400, x, y, radius)
+    [corners] = polygons_of(mask)
+    inside = filled(corners, mask.shape)
+    assert iou(inside, mask) > 0.97
+    assert not inside[200, 130]
+    assert not inside[150, 260]
+    assert not inside[290, 230]
+
+
+def test_two_holes_reached_from_the_same_corner():
+    """A triangle's tip is nearest to both; a line that comes back must not cut the other one off."""
+    ys, xs = canvas(300, 300)
+    mask = np.ones((300, 300), bool)
+    mask[:200] &= ~(abs(xs - 150) < 100 * (1 - ys / 200))[:200]
+    for x in (110, 190):
+        mask &= ~((abs(xs - x) < 25) & (ys > 215) & (ys < 260))
+    assert iou(all_filled(mask), mask) > 0.98
+
+
+def test_pinholes_are_filled():
+    mask = disc(300, 300, 150, 150, 120)
+    mask[150, 150] = False
+    [corners] = polygons_of(mask)
+    assert filled(corners, mask.shape)[150, 150]
+
+
+def test_corners_are_bounded():
+    ys, xs = canvas(900, 900)
+    angle = np.arctan2(ys - 450, xs - 450)
+    thorny = np.hypot(xs - 450, ys - 450) < 350 + 80 * np.sign(np.sin(300 * angle))
+    [corners] = sorted(polygons_of(thorny), key=len)[-1:]
+    assert len(corners) <= MOST_CORNERS
+
+
+def test_nothing_has_no_outline():
+    assert polygons_of(np.zeros((20, 30), bool)) == []
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))))
+def test_any_mask_has_outlines_of_at_least_three_corners_inside_the_picture(mask):
+    height, width = mask.shape
+    outlines = polygons_of(mask)
+    assert bool(outlines) == mask.any()
+    for corners in outlines:
+        assert len(corners) >= 3
+        xs, ys = zip(*corners, strict=True)
+        assert min(xs) >= 0
+        assert min(ys) >= 0
+        assert max(xs) <= width
+        assert max(ys) <= height
+
+
+def test_the_box_is_around_the_outermost_pixels():
+    mask = np.zeros((40, 50), bool)
+    mask[5, 7], mask[30, 45] = True, True
+    assert box_of(mask) == (7, 5, 46, 31)
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 135])
+def test_an_ellipse_is_found_again(degrees):
+    ys, xs = canvas(300, 400)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    along, across = (xs - 220) * cos + (ys - 130) * sin, (ys - 130) * cos - (xs - 220) * sin
+    found = ellipse_of((along / 100) ** 2 + (across / 40) ** 2 < 1)
+    assert found.centre == pytest.approx((220, 130), abs=0.5)
+    assert found.radii == pytest.approx((100, 40), rel=0.02)
+    assert math.cos(math.radians(2 * (found.rotation - degrees))) > 0.999
+
+
+def test_the_ellipse_of_a_line_of_pixels_has_a_width():
+    mask = np.zeros((20, 20), bool)
+    mask[4, 3:13] = True
+    found = ellipse_of(mask)
+    assert found.centre == (8, 4.5)
+    assert math.pi * found.radii[0] * found.radii[1] == pytest.approx(10)
