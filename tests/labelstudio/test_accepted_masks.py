@@ -129,6 +129,14 @@ def test_a_drawn_rectangle_counts_where_nothing_of_a_mask_lies_beside_it():
     assert (whole(only([drawn, brush()])) == CELL).all()
 
 
+def test_a_rectangle_that_stands_for_a_mask_is_none():
+    boxes_only = interface_of(
+        '<View><Image name="image" value="$image"/><KeyPointLabels name="point" toName="image" smart="true"/>'
+        '<RectangleLabels name="drawn" toName="image" smart="false"/></View>'
+    )
+    assert masks_of([region("rectanglelabels", BOX, "drawn")], boxes_only) == {}
+
+
 def test_pictures_are_told_apart():
     result = [brush(), brush(to_name="other"), brush(item_index=2), brush(item_index=2)]
     found = masks_of(result, INTERFACE)

@@ -1,7 +1,11 @@
 """Masks as values of regions: what is written is read back by what reads accepted regions."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from backend.labelstudio.accepted_masks import masks_of
 from backend.labelstudio.interface import interface_of
@@ -35,6 +39,16 @@ def iou(one, other):
 def test_a_brush_and_a_bitmask_keep_every_pixel(kind):
     [value] = values_of(kind, RING)
     assert (read(kind, value) == RING).all()
+
+
+def test_a_bitmask_is_transparent_where_the_mask_is_not():
+    [value] = values_of("bitmask", RING)
+    head, _, data = value["imageDataURL"].partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+    assert ((alpha == 255) == RING).all()
+    assert ((alpha == 0) == ~RING).all()
 
 
 def test_a_polygon_keeps_the_hole():

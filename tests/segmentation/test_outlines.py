@@ -97,6 +97,14 @@ def test_holes_stay_open():
     assert not inside[290, 230]
 
 
+def test_the_way_to_a_hole_crosses_no_other():
+    mask = np.ones((500, 600), bool)
+    mask[200:300, 30:60] = mask[240:260, 90:300] = False  # the first lies between the left edge and the second
+    [corners] = polygons_of(mask)
+    for hole in (shapely.box(30, 200, 60, 300), shapely.box(90, 240, 300, 260)):
+        assert not shapely.LinearRing(corners).intersects(hole.buffer(-4))
+
+
 def test_two_holes_reached_from_the_same_corner():
     """A triangle's tip is nearest to both; a line that comes back must not cut the other one off."""
     ys, xs = canvas(300, 300)
