@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from backend.labelstudio.boxes import boxes_on
 from backend.labelstudio.context import Ask, asks_of, prompt_of
 from backend.labelstudio.interface import Interface, interface_of
 from backend.labelstudio.outputs import Output, output_for
@@ -22,6 +24,9 @@ from backend.segmentation.prompts import Prompt
 
 FIRST_PICTURES = 4
 """As many pictures of a task are prepared at most."""
+
+BATCH_SECONDS = 60.0
+"""For the boxes of many tasks: Label Studio gives up after 100 s, and then stores nothing at all."""
 
 log = structlog.get_logger()
 
@@ -41,8 +46,7 @@ def answer(
     """One entry per task, in order.
 
     project: "<id>.<time it was made>", where the request says it; tasks hold the id alone, which two Label Studios may
-    both have. Without a context an empty list, which Label Studio does not store: one task alone is one that an
-    annotator opens, several are Retrieve Predictions, for which nobody waits with a mouse. With a context a prediction,
+    both have. Without a context the boxes that lie on the tasks become masks, see `_from_boxes`. With one a prediction,
     whose result is empty where the context asks for nothing (only negative clicks) or the model finds nothing.
     go_on: called before each mask; what it raises ends the answer.
 
@@ -54,7 +58,7 @@ def answer(
     if not context:
         if len(tasks) == 1:
             segmenter.opened(tasks[0], label_config)
-        return [[] for _ in tasks]
+        return _from_boxes(segmenter, tasks, label_config, go_on)
     interface = interface_of(label_config)
     predictions: list[dict[str, Any] | list[Any]] = [[] for _ in tasks]
     refused: list[Unanswerable] = []
@@ -62,6 +66,33 @@ def answer(
         with structlog.contextvars.bound_contextvars(task=task.get("id"), project=project), _noted(refused):
             predictions[place] = _prediction(segmenter, task, interface, context, go_on)
     _tell(refused, answered=len(tasks) - len(refused))
+    return predictions
+
+
+def _from_boxes(
+    segmenter: Segmenter, tasks: Sequence[Mapping[str, Any]], label_config: str, go_on: Callable[[], None]
+) -> list[dict[str, Any] | list[Any]]:
+    """Masks of the boxes that lie on each task. An empty list, which Label Studio does not store, where none do, and
+    for what does not get its turn within BATCH_SECONDS: who asks again goes on there, since tasks that have a
+    prediction of this version are not asked for again.
+
+    One task alone may be one that an annotator opens, who asked for nothing: boxes drawn there stay boxes. A task with
+    predictions is not asked for when it is opened. Nobody reads errors here: they are lines in the log.
+    """
+    predictions: list[dict[str, Any] | list[Any]] = [[] for _ in tasks]
+    boxed = [(place, boxes) for place, task in enumerate(tasks) if (boxes := boxes_on(task, drawn=len(tasks) > 1))]
+    refused: list[Unanswerable] = []
+    started = time.monotonic()
+    for done, (place, boxes) in enumerate(boxed):
+        if done and time.monotonic() - started > BATCH_SECONDS:
+            log.warning("Retrieve Predictions again: the time was too short", tasks=done, left=len(boxed) - done)
+            break
+        task = {**tasks[place], "annotations": []}  # else what these hold would be no prompts
+        with structlog.contextvars.bound_contextvars(task=task.get("id")), _noted(refused):
+            interface = interface_of(label_config)
+            predictions[place] = _prediction(segmenter, task, interface, {"result": boxes}, go_on, hurried=False)
+    for error in {str(error): error for error in refused}.values():
+        log.warning("left_out", link=error.link, message=str(error), tasks=len(refused))
     return predictions
 
 
@@ -84,7 +115,9 @@ def _prediction(
     interface: Interface,
     context: Mapping[str, Any],
     go_on: Callable[[], None],
+    hurried: bool = True,
 ) -> dict[str, Any]:
+    """hurried: somebody waits with a mouse."""
     asks = asks_of(context, task, interface)
     if not asks:
         log.info("Nothing is asked for: no positive click and no box", context=repr(context)[:200])
@@ -95,12 +128,12 @@ def _prediction(
             output = output_for(interface, ask.to_name, ask.labels)
             wanted[ask.to_name, ask.item_index].append(_Wanted(index, ask, output))
     results: dict[int, list[dict[str, Any]]] = {}
-    with segmenter.at_once.taken(patient=len(asks) > 1):
+    with segmenter.at_once.taken(patient=not hurried or len(asks) > 1):
         engine = _engine_for(segmenter, task)
         for (to_name, item_index), objects in wanted.items():
             with _noted(refused):
                 address = interface.address_of(to_name, item_index, task)
-                for index, result in _on_picture(segmenter, engine, address, task, objects, refused, go_on):
+                for index, result in _on_picture(segmenter, engine, address, task, objects, refused, go_on, hurried):
                     results[index] = result
     _tell(refused, answered=len(results))
     return prediction_of([result for index in sorted(results) for result in results[index]], engine.version)
@@ -123,16 +156,17 @@ def _on_picture(
     objects: Sequence[_Wanted],
     refused: list[Unanswerable],
     go_on: Callable[[], None],
+    hurried: bool,
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Where each object stands, and its regions, one object after the other."""
     go_on()
-    sight = sight_of(segmenter, engine, address, task, urgent=True)
+    sight = sight_of(segmenter, engine, address, task, urgent=hurried)
     engine, embedding = sight.engine, sight.embedding
     asked: list[tuple[_Wanted, Prompt]] = []
     for one in objects:
         with _noted(refused):
             asked.append((one, prompt_of(one.ask, embedding.frame.width, embedding.frame.height)))
-    closer = closer_of(segmenter, engine, address, task, sight.image)
+    closer = closer_of(segmenter, engine, address, task, sight.image, urgent=hurried)
     masks = predictor.masks_of(engine, embedding, [prompt for _, prompt in asked], segmenter.smallest_share, closer)
     for number in range(len(asked)):
         if number:

@@ -133,7 +133,9 @@ def _key(image: Found, engine: Engine, window: Window | None) -> str:
     return f"{key}:{window.left}-{window.top}-{window.right}-{window.bottom}" if window else key
 
 
-def closer_of(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], image: Found) -> Closer:
+def closer_of(
+    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any], image: Found, urgent: bool
+) -> Closer:
     """Windows of this image, whose bytes are asked for once where they are not here. Where they cannot be had soon, or
     are others meanwhile, the whole image answers."""
     gone = False
@@ -142,13 +144,13 @@ def closer_of(segmenter: Segmenter, engine: Engine, address: str, task: Mapping[
         nonlocal image, gone
         if gone:
             return None
-        if embedding := segmenter.embeddings.known(_key(image, engine, window), urgent=True):
+        if embedding := segmenter.embeddings.known(_key(image, engine, window), urgent):
             return embedding
         try:
             if image.data is None:
                 before, image = image, _found(segmenter, address, task, anew=True, patience=PATIENCE)
                 gone = image.content != before.content
-            return None if gone else _embedding(segmenter, engine, address, image, True, window)
+            return None if gone else _embedding(segmenter, engine, address, image, urgent, window)
         except Unanswerable as error:
             log.warning("Objects were not looked at closely", why=str(error))
             gone = True

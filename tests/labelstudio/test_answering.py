@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import structlog
 
-from backend.labelstudio import rle
+from backend.labelstudio import answering, rle
 from backend.labelstudio.answering import answer
 from backend.labelstudio.places import Places
 from backend.labelstudio.segmenter import PATIENCE
@@ -54,6 +54,96 @@ def test_without_a_context_an_empty_list_per_task_and_nothing_is_asked_of_anyone
     segmenter = segmenter_of()
     object.__setattr__(segmenter, "engine", engine)
     assert answer(segmenter, [{}] * count, "no xml", without) == [[]] * count
+
+
+def boxed(*boxes, by="predictions", label="Dog", **settings):
+    """A task with boxes (x, y, width, height in percent) of a detector, or of an annotation."""
+    names = ("x", "y", "width", "height")
+    items = [
+        {
+            "id": f"box{number}",
+            "type": "rectanglelabels",
+            "from_name": "found",
+            "to_name": "image",
+            "value": {**dict(zip(names, box, strict=True)), "rotation": 0, "rectanglelabels": [label]},
+        }
+        for number, box in enumerate(boxes)
+    ]
+    return {**task(**settings), by: [{"result": items, "created_at": "2026-11-27T10:00:00Z"}]}
+
+
+LEFT, RIGHT = (10, 20, 30, 40), (60, 20, 30, 40)
+
+
+@pytest.mark.parametrize("by", ["predictions", "annotations"])
+def test_boxes_on_several_tasks_become_masks(by):
+    tasks = [boxed(LEFT, RIGHT, by=by), task(), boxed(RIGHT, by=by, label="Cat")]
+    two, none, one = answer(segmenter_of(), tasks, CONFIG, None)
+    assert none == []
+    assert [region["type"] for region in two["result"]] == ["brushlabels"] * 2
+    assert [region["value"]["brushlabels"] for region in one["result"]] == [["Cat"]]
+    assert two["model_version"] == "disc-v1"
+    left, right = (rle.decode(region["value"]["rle"], 80, 60) for region in two["result"])
+    assert left[24, 20]
+    assert right[24, 60]
+    assert not (left & right).any()
+
+
+def test_a_task_that_is_opened_keeps_its_drawn_boxes():
+    opened = []
+    segmenter = segmenter_of(opened=lambda task, _: opened.append(task["id"]))
+    assert answer(segmenter, [boxed(LEFT, by="annotations")], CONFIG, None) == [[]]
+    assert opened == [1]
+
+
+def test_a_task_that_nobody_opens_for_it_has_predictions_gets_masks():
+    [prediction] = answer(segmenter_of(), [boxed(LEFT)], CONFIG, None)
+    assert len(prediction["result"]) == 1
+
+
+def test_boxes_that_cannot_be_answered_are_lines_in_the_log():
+    missing = {**boxed(LEFT), "data": {}}
+    with structlog.testing.capture_logs() as logs:
+        nothing, something = answer(segmenter_of(), [missing, boxed(RIGHT)], CONFIG, None)
+    assert nothing == []
+    assert len(something["result"]) == 1
+    assert ["address" in line["message"] for line in logs if line["event"] == "left_out"] == [True]
+    for config in ("no xml", "<View><Image name='image' value='$image'/></View>"):
+        with structlog.testing.capture_logs() as logs:
+            assert answer(segmenter_of(), [boxed(LEFT), boxed(RIGHT)], config, None) == [[], []]
+        assert [line["tasks"] for line in logs if line["event"] == "left_out"] == [2]
+
+
+def test_what_does_not_get_its_turn_in_time_is_left_for_the_next_time(monkeypatch):
+    monkeypatch.setattr(answering, "BATCH_SECONDS", -1)
+    with structlog.testing.capture_logs() as logs:
+        first, *rest = answer(segmenter_of(), [boxed(LEFT), task(), boxed(LEFT), boxed(RIGHT)], CONFIG, None)
+    assert len(first["result"]) == 1
+    assert rest == [[], [], []]
+    [told] = [line for line in logs if "again" in line["event"]]
+    assert (told["tasks"], told["left"]) == (1, 2)
+
+
+def test_boxes_of_many_tasks_let_clicks_go_first():
+    asked = []
+
+    class Watched(Places):
+        def taken(self, patient=False):
+            asked.append(patient)
+            return super().taken(patient)
+
+    segmenter = segmenter_of(at_once=Watched(2))
+    answer(segmenter, [boxed(LEFT), boxed(RIGHT)], CONFIG, None)
+    answer(segmenter, [task()], CONFIG, context())
+    assert asked == [True, True, False]
+
+
+def test_nothing_more_is_computed_of_boxes_for_who_has_gone():
+    def gone():
+        raise ConnectionError("hung up")
+
+    with pytest.raises(ConnectionError, match="hung up"):
+        answer(segmenter_of(), [boxed(LEFT), boxed(RIGHT)], CONFIG, None, go_on=gone)
 
 
 def test_every_task_gets_its_own_answer_in_order():

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from demo.label_studio import call
-from demo.project import PHOTOGRAPHS, ask, connect, tasks, upload
+from demo.project import INTERFACE, PHOTOGRAPHS, ask, connect, new_project, tasks, upload
 from tests.system.conftest import eventually, requests_of
 from tests.system.masks import EYE, HELMET, ellipse, holds, iou, mask_of
 from tests.system.prompts import box, click
@@ -140,3 +140,28 @@ def test_webhooks_are_welcome(api, project, asked, served):
     call(api, "POST", f"/api/ml/{project.backend}/train", json={})
     eventually(lambda: len(requests_of(served, "/webhook")) >= before + 4, "created, updated, deleted, training")
     assert {200, 201} >= {request["status"] for request in requests_of(served, "/webhook")}
+
+
+def test_boxes_of_a_detector_become_masks_when_predictions_are_retrieved(api, served):
+    """Imported with their pictures, as detections are; and once more: Label Studio asks for nothing twice."""
+    project = new_project(api, "Detections", INTERFACE.read_text())
+    names = ["astronaut.jpg", "cat.jpg"]
+    upload(api, project, [PHOTOGRAPHS / name for name in names])
+    connect(api, project, served.address)
+    by_name = tasks(api, project)
+    left, top, across, down = 53, 66, 46, 33.5  # the helmet of astronaut.jpg, and a place on the cat
+    value = {"x": left, "y": top, "width": across, "height": down, "rotation": 0, "rectanglelabels": ["Thing"]}
+    found = {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value}
+    for name in names:
+        detection = {"task": by_name[name], "model_version": "detector", "result": [found]}
+        call(api, "POST", "/api/predictions/", json=detection)
+    action = {"id": "retrieve_tasks_predictions", "project": project}
+    for _ in range(2):
+        call(api, "POST", "/api/dm/actions", params=action, json={"selectedItems": {"all": True, "excluded": []}})
+    for name in names:
+        made = [one for one in predictions(api, by_name[name]) if one["model_version"] != "detector"]
+        assert [len(one["result"]) for one in made] == [1]
+        assert made[0]["model_version"].startswith("edgesam")
+    [helmet] = [one for one in predictions(api, by_name["astronaut.jpg"]) if one["model_version"] != "detector"]
+    assert helmet["result"][0]["value"]["brushlabels"] == ["Thing"]
+    assert iou(mask_of(helmet["result"][0]), ellipse(ASTRONAUT, *HELMET)) > 0.75
