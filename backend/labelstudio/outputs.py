@@ -42,7 +42,7 @@ def output_for(interface: Interface, to_name: str, labels: Sequence[str]) -> Out
     """
     holders = interface.holders_on(to_name)
     if not holders:
-        raise Unanswerable(LINK, _nothing_holds(to_name, labels))
+        raise Unanswerable(LINK, nothing_holds(to_name, labels))
     labelling = [control for control in interface.controls_on(to_name) if control.tag == "labels"]
     choices = [(one, by) for one in holders for by in (labelling if one.tag == one.kind else [one])]
     for holder, labeller in choices:
@@ -74,7 +74,8 @@ def _written(control: Control) -> str:
     return "Labels" if control.tag == "labels" else f"{control.kind.capitalize()}Labels"
 
 
-def _nothing_holds(to_name: str, labels: Sequence[str]) -> str:
+def nothing_holds(to_name: str, labels: Sequence[str]) -> str:
+    """That masks have nowhere to go on this image, and the XML that would hold them."""
     inside = "".join(f"<Label value={quoteattr(label)}/>" for label in labels or ["Object"])
     return (
         f"no brush, bitmask, polygon or ellipse belongs to the image {to_name!r}, so a mask has nowhere to go; add "

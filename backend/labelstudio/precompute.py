@@ -9,6 +9,8 @@ from itertools import islice
 from typing import Any
 
 from backend.labelstudio.answering import prepare
+from backend.labelstudio.interface import LINK, interface_of
+from backend.labelstudio.outputs import nothing_holds
 from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.unanswerable import Unanswerable
 
@@ -36,7 +38,7 @@ def precompute(segmenter: Segmenter, project: int) -> Work:
     """Everything is asked for again, but only what is not in the cache is encoded: start it again where it ended.
 
     segmenter: its embeddings must be kept in files. Raises Unanswerable where Label Studio does not say what the
-    project has, here or from `done`.
+    project has, here or from `done`, and where its labelling configuration has nothing that holds masks.
     """
     api = segmenter.images.api({"project": project})
     if api is None:
@@ -46,6 +48,10 @@ def precompute(segmenter: Segmenter, project: int) -> Work:
             "(Account & Settings): its API lists the tasks",
         )
     found = api.project(project)
+    interface = interface_of(found.label_config)
+    if not any(interface.holders_on(image.name) for image in interface.images):
+        name = interface.images[0].name if interface.images else "image"
+        raise Unanswerable(LINK, f"project {project} has no pictures to click on: {nothing_holds(name, ())}")
 
     def one(task: Mapping[str, Any]) -> Done:
         try:

@@ -19,13 +19,17 @@ PAGE = 3
 class Project:
     """Label Studio with one project, whose pages are small."""
 
-    def __init__(self, tasks):
-        self.tasks, self.pages = tasks, 0
+    def __init__(self, tasks, label_config=CONFIG):
+        self.tasks, self.label_config, self.pages = tasks, label_config, 0
 
     def __call__(self, request):
         assert request.headers["authorization"] == "Token legacy"
         if request.url.path == "/api/projects/5/":
-            about = {"label_config": CONFIG, "task_number": len(self.tasks), "created_at": "2026-11-22T13:38:31Z"}
+            about = {
+                "label_config": self.label_config,
+                "task_number": len(self.tasks),
+                "created_at": "2026-11-22T13:38:31Z",
+            }
             return httpx.Response(200, json=about)
         if request.url.path == "/api/tasks/":
             self.pages += 1
@@ -38,8 +42,8 @@ class Project:
         return httpx.Response(200, content=picture(80, 60, (number * 9, 0, 0)))
 
 
-def segmenter_at(folder, tasks):
-    project = Project(tasks)
+def segmenter_at(folder, tasks, *about):
+    project = Project(tasks, *about)
     images = loader(project, label_studio_url=LABEL_STUDIO, api_key="legacy")
     cache = EmbeddingCache(1, EmbeddingFiles(folder, 1 << 30))
     return replace(segmenter_of(DiscEngine(), images), embeddings=cache), project
@@ -55,6 +59,13 @@ def test_all_tasks_are_encoded_and_a_second_time_none(tmp_path):
         assert segmenter.engine().encoded == encoded
         assert project.pages == 4
     assert len(list(tmp_path.glob("*.embedding"))) == 7
+
+
+@pytest.mark.parametrize("tags", ['<Image name="photo" value="$image"/>', '<Text name="text" value="$text"/>'])
+def test_a_project_in_which_nothing_holds_masks_is_refused(tmp_path, tags):
+    segmenter, _ = segmenter_at(tmp_path, {1: "/data/upload/5/1.jpg"}, f"<View>{tags}</View>")
+    with pytest.raises(Unanswerable, match="project 5 has no pictures to click on: .*add <BrushLabels"):
+        precompute(segmenter, 5)
 
 
 def test_a_broken_task_is_told_and_the_others_are_done(tmp_path):
