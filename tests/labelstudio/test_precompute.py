@@ -64,7 +64,7 @@ def test_all_tasks_are_encoded_and_a_second_time_none(tmp_path):
 @pytest.mark.parametrize("tags", ['<Image name="photo" value="$image"/>', '<Text name="text" value="$text"/>'])
 def test_a_project_in_which_nothing_holds_masks_is_refused(tmp_path, tags):
     segmenter, _ = segmenter_at(tmp_path, {1: "/data/upload/5/1.jpg"}, f"<View>{tags}</View>")
-    with pytest.raises(Unanswerable, match="project 5 has no pictures to click on: .*add <BrushLabels"):
+    with pytest.raises(Unanswerable, match=r"project 5 has no pictures to click on: .*add <BrushLabels"):
         precompute(segmenter, 5)
 
 
