@@ -76,7 +76,24 @@ def test_any_parts_in_the_right_places(client: TestClient, tasks: Any, config: s
 @given(st.data())
 def test_a_good_click_with_one_thing_replaced(client: TestClient, data: st.DataObject) -> None:
     content = body(PICTURE, click())
-    at: Any = content
+    replace_one(content, data)
+    assert_answered(client, "/predict", json.dumps(content).encode())
+
+
+@quick
+@given(st.data())
+def test_good_boxes_of_a_detector_with_one_thing_replaced(client: TestClient, data: st.DataObject) -> None:
+    value = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["Thing"]}
+    box = {"id": "box", "type": "rectanglelabels", "from_name": "found", "to_name": "image", "value": value}
+    content = body(PICTURE, None)
+    content["tasks"][0]["predictions"] = [{"result": [box], "created_at": "2026-11-27T10:00:00Z"}]
+    replace_one(content, data)
+    assert_answered(client, "/predict", json.dumps(content).encode())
+
+
+def replace_one(content: Any, data: st.DataObject) -> None:
+    """Anything in the place of one part of the body, anywhere."""
+    at = content
     while True:
         key = data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
         inner = at[key]
@@ -84,7 +101,6 @@ def test_a_good_click_with_one_thing_replaced(client: TestClient, data: st.DataO
             at[key] = data.draw(anything)
             break
         at = inner
-    assert_answered(client, "/predict", json.dumps(content).encode())
 
 
 def test_deep_json_is_refused(client: TestClient) -> None:
