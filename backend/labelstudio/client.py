@@ -10,13 +10,18 @@ from typing import Any
 
 import httpx
 
+from backend.labelstudio.addresses import shown
+from backend.labelstudio.failures import unreachable
+from backend.labelstudio.models import Connecting, Model, models_in, refusal_in
 from backend.labelstudio.tokens import LINK, Credentials, Tokens
-from backend.labelstudio.unanswerable import Unanswerable
+from backend.labelstudio.unanswerable import Unanswerable, Unavailable
 
 PAGE = 100
 """Tasks to a page of the API."""
 WHOLE_PAGE = 20
 """Tasks to a page that brings their annotations, which may be large."""
+TITLE = "EdgeSAM"
+"""What a backend that is added is called in the project's settings."""
 ACCESS_SECONDS = 20.0
 """For an access token: nobody waits for the API who clicks."""
 
@@ -29,6 +34,23 @@ class Project:
     label_config: str
     tasks: int
     key: str
+
+
+def release_at(url: str, timeout: float) -> str:
+    """Which Label Studio answers at this address; that needs no token. Raises Unanswerable where none does."""
+    address = f"{url}/api/version/"
+    try:
+        answer = httpx.get(address, timeout=timeout)
+        if answer.has_redirect_location:
+            sent_to = str(answer.headers["location"]).removesuffix("/api/version/")
+            raise Unanswerable(LINK, f"{address} sends on to {shown(sent_to)}: set LABEL_STUDIO_URL to where that is")
+        return str(answer.json()["release"])
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"is it running? {unreachable(address, error)}", LINK) from None
+    except (ValueError, KeyError, TypeError):
+        raise Unanswerable(
+            LINK, f"{address} answered {answer.status_code} without a version: is LABEL_STUDIO_URL Label Studio's?"
+        ) from None
 
 
 class Api:
@@ -46,6 +68,25 @@ class Api:
         answer = self._asked(f"/api/projects/{number}/", {})
         label_config, tasks = str(_field(answer, "label_config")), int(_field(answer, "task_number") or 0)
         return Project(label_config, tasks, f"{number}.{_seconds(_field(answer, 'created_at'))}")
+
+    def user(self) -> str:
+        """The e-mail address of the token's owner."""
+        return str(_field(self._asked("/api/current-user/whoami", {}), "email"))
+
+    def models(self, project: int) -> list[Model]:
+        """In the order in which the page looks for an interactive one. Label Studio asks each how it is before it
+        answers."""
+        return models_in(self._asked("/api/ml", {"project": project}))
+
+    def connect(self, project: int, wanted: Connecting, model: int | None = None) -> None:
+        """Adds an interactive backend to a project, or changes the one of this number so that it is as `wanted`.
+
+        Label Studio asks the backend first; where it refuses, the Unanswerable has its words.
+        """
+        if model is None:
+            self._done("POST", "/api/ml", json=wanted.body(project) | {"title": TITLE})
+        else:
+            self._done("PATCH", f"/api/ml/{model}", json=wanted.body(project))
 
     def tasks(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project, in the order of their ids, asked for page by page."""
@@ -80,12 +121,15 @@ class Api:
 
     def _asked(self, path: str, params: Mapping[str, str | int]) -> Any:
         """The answer's JSON."""
+        return self._done("GET", path, params=dict(params))
+
+    def _done(self, method: str, path: str, **request: Any) -> Any:
         address = self._credentials.url + path
         try:
-            answer = self._answer(address, params)
+            answer = self._answer(method, address, **request)
             if answer.status_code == 401 and self._credentials.personal:
                 self._tokens.forget(self._credentials)
-                answer = self._answer(address, params)
+                answer = self._answer(method, address, **request)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 kind = "personal access" if self._credentials.personal else "legacy"
                 raise Unanswerable(
@@ -93,6 +137,8 @@ class Api:
                     f"{address} answered 401 to the {kind} token of {self._credentials.given_by}: make a personal "
                     "access token under Account & Settings, and set LABEL_STUDIO_API_KEY to it",
                 )
+            if method != "GET" and answer.is_error and (words := refusal_in(answer)):
+                raise Unanswerable(LINK, f"Label Studio answered {answer.status_code}: {words}")
             if not answer.is_success:
                 raise Unanswerable(
                     LINK,
@@ -105,9 +151,9 @@ class Api:
         except ValueError:
             raise Unanswerable(LINK, f"{address} did not answer with JSON: is it Label Studio's?") from None
 
-    def _answer(self, address: str, params: Mapping[str, str | int]) -> httpx.Response:
+    def _answer(self, method: str, address: str, **request: Any) -> httpx.Response:
         headers = {"Authorization": self._tokens.header(self._credentials, ACCESS_SECONDS)}
-        return self._client.get(address, params=dict(params), headers=headers)
+        return self._client.request(method, address, headers=headers, **request)
 
 
 def _filter(field: str, operator: str, value: int) -> dict[str, Any]:

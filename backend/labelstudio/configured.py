@@ -118,6 +118,20 @@ def files_of(settings: Settings) -> EmbeddingFiles | None:
     return EmbeddingFiles(settings.model_dir / "embeddings", settings.edgesam_disk_cache_mb * MIB)
 
 
+def images_of(settings: Settings) -> ImageLoader:
+    """What fetches pictures, with the settings' token and limits."""
+    key = settings.label_studio_api_key
+    return ImageLoader(
+        label_studio_url=settings.label_studio_url,
+        api_key=key.get_secret_value() if key else None,
+        model_dir=settings.model_dir,
+        local_files_root=settings.edgesam_local_files_root,
+        timeout=settings.edgesam_image_timeout,
+        max_bytes=settings.edgesam_max_image_mb * MIB,
+        max_pixels=settings.edgesam_max_megapixels * 1_000_000,
+    )
+
+
 def segmenter_of(
     settings: Settings,
     engine: Callable[[], Engine],
@@ -128,16 +142,7 @@ def segmenter_of(
 
     versions: for whoever asks them too; else the settings'.
     """
-    key = settings.label_studio_api_key
-    images = ImageLoader(
-        label_studio_url=settings.label_studio_url,
-        api_key=key.get_secret_value() if key else None,
-        model_dir=settings.model_dir,
-        local_files_root=settings.edgesam_local_files_root,
-        timeout=settings.edgesam_image_timeout,
-        max_bytes=settings.edgesam_max_image_mb * MIB,
-        max_pixels=settings.edgesam_max_megapixels * 1_000_000,
-    )
+    images = images_of(settings)
     embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
     version_for = (versions or project_versions_of(settings)).engine_for
     segmenter = Segmenter(

@@ -58,12 +58,12 @@ def fetched(file: RemoteFile, folder: Path, progress: Progress | None = None) ->
     Raises WeightsError that names every source that failed, and what to put where.
     """
     target = folder / file.name
-    if _is_whole(target, file):
+    if is_whole(target, file):
         return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{file.name}.lock"):
-            if not _is_whole(target, file):
+            if not is_whole(target, file):
                 _fetch(file, target, progress or (lambda _done, _size: None))
     except OSError as error:
         raise WeightsError(f"{target} cannot be written: {error}. {_by_hand(file, target)}") from error
@@ -174,7 +174,8 @@ def _verify(path: Path, size: int, sha256: str, origin: str) -> None:
         raise _UnusableError(f"{origin}: not the published file ({found})")
 
 
-def _is_whole(path: Path, file: RemoteFile) -> bool:
+def is_whole(path: Path, file: RemoteFile) -> bool:
+    """Whether this is the file, to its last byte."""
     return path.is_file() and path.stat().st_size == file.size and sha256_of(path) == file.sha256
 
 

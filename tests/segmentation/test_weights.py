@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from backend.segmentation import weights
 from backend.segmentation.checkpoints import sha256_of
-from backend.segmentation.weights import ASSETS, REGISTRY, WeightsError, WeightsFile, find_weights
+from backend.segmentation.weights import ASSETS, REGISTRY, WeightsError, WeightsFile, find_weights, is_here
 
 EDGESAM = {"image_encoder.fuse_stage2.weight": torch.ones(2, 3)}
 
@@ -62,6 +62,17 @@ def test_published_weights_are_fetched_into_the_folder(tmp_path, monkeypatch):
     assert found.path == tmp_path / "edge_sam.pth"
     assert (found.kind, found.upsample) == ("repvit_m1", "bicubic")
     assert asked == [(REGISTRY["edge_sam"].file, tmp_path, print)]
+
+
+def test_what_is_here_needs_no_download(tmp_path, mobile_sam, no_downloads):
+    assert is_here("edgesam", tmp_path)
+    assert is_here(str(tmp_path / "mine.pth"), tmp_path)
+    assert not is_here("mobile_sam", tmp_path)
+    target = tmp_path / "mobile_sam.pt"
+    target.write_bytes(mobile_sam.path.read_bytes())
+    assert is_here("mobile_sam", tmp_path)
+    target.write_bytes(bytes(target.stat().st_size))
+    assert not is_here("mobile_sam", tmp_path)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(tmp_path):
