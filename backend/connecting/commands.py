@@ -1,0 +1,97 @@
+"""The verbs `connect` and `doctor`. What is slow to import is imported when they run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import HttpUrl, ValidationError
+
+from backend.command_line import FAILED, settings_given
+
+if TYPE_CHECKING:
+    from backend.connecting.findings import Finding
+
+connecting_app = typer.Typer(no_args_is_help=True)
+
+Number = typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
+
+
+def _address(given: str | None) -> str | None:
+    if given is None:
+        return None
+    if not given.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{given}: write http:// or https:// before it")
+    try:
+        return str(HttpUrl(given)).rstrip("/")
+    except ValidationError as error:
+        raise typer.BadParameter(f"{given}: {error.errors()[0]['msg']}") from None
+
+
+@connecting_app.command("connect")
+def connect_command(
+    project: Annotated[int, Number],
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            callback=_address,
+            help="The backend's address as Label Studio reaches it, instead of http://127.0.0.1:PORT. In Docker that "
+            "is another one, such as http://host.docker.internal:9090 or http://backend:9090.",
+        ),
+    ] = None,
+) -> None:
+    """Connect a project to the running backend, with interactive preannotations on; again does no harm."""
+    settings = settings_given()
+    from backend.connecting.introduction import introduced
+
+    found = _shown(introduced(settings, project, backend))
+    if not found[-1].good:
+        raise typer.Exit(FAILED)
+    if not all(one.good for one in found):
+        typer.echo("It is connected; put right what has a cross, and reload the page.")
+    typer.echo(f"Click here, with Auto-Annotation on: {settings.label_studio_url}/projects/{project}/data")
+
+
+@connecting_app.command("doctor")
+def doctor_command(
+    project: Annotated[int | None, Number] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            callback=_address, help="The backend's address from this machine, instead of http://127.0.0.1:PORT."
+        ),
+    ] = None,
+) -> None:
+    """Find out why clicks bring nothing: settings, weights, backend, Label Studio and, with --project, the project.
+
+    Run it where the backend runs, with the same environment variables. It changes nothing.
+    """
+    from backend.connecting.doctor import examined
+
+    found = _shown(examined(project, backend))
+    if not all(one.good for one in found):
+        raise typer.Exit(FAILED)
+    if project is None:
+        typer.echo("All is well so far; with --project NUMBER a project is looked at too.")
+    else:
+        typer.echo("All is well. If a click brings nothing still: README, I click and nothing happens.")
+
+
+def _shown(findings: Iterator[Finding[Any]]) -> list[Finding[Any]]:
+    """Told one by one, since some take seconds; each on a line of its own, so that XML in it can be copied."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console, all_of_them = Console(), []
+    for one in findings:
+        mark = {True: ("✓", "green"), False: ("✗", "red"), None: ("-", "dim")}[one.good]
+        console.print(Text.assemble(mark, f" {one.what:<13}", _without_password(one.told)), soft_wrap=True)
+        all_of_them.append(one)
+    return all_of_them
+
+
+def _without_password(text: str) -> str:
+    """Addresses without the user and password that may stand in them."""
+    return re.sub(r"(https?://)[^/\s@]*@", r"\1", text)
