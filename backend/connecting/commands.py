@@ -1,15 +1,17 @@
-"""The verbs `connect` and `doctor`. What is slow to import is imported when they run."""
+"""The verbs `config`, `connect` and `doctor`. What is slow to import is imported when they run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import HttpUrl, ValidationError
 
 from backend.command_line import FAILED, settings_given
+from backend.labelstudio.interface_text import interface_text
 
 if TYPE_CHECKING:
     from backend.connecting.findings import Finding
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 connecting_app = typer.Typer(no_args_is_help=True)
 
 Number = typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
+
+
+class Kind(StrEnum):
+    """Kinds of regions that hold masks."""
+
+    BRUSH = "brush"
+    BITMASK = "bitmask"
+    POLYGON = "polygon"
+    ELLIPSE = "ellipse"
+    RECTANGLE = "rectangle"
 
 
 def _address(given: str | None) -> str | None:
@@ -77,6 +89,21 @@ def doctor_command(
         typer.echo("All is well so far; with --project NUMBER a project is looked at too.")
     else:
         typer.echo("All is well. If a click brings nothing still: README, I click and nothing happens.")
+
+
+@connecting_app.command("config")
+def config_command(
+    labels: Annotated[
+        list[str], typer.Argument(metavar="LABEL...", help="What annotators choose from, such as Cat Dog.")
+    ],
+    mask: Annotated[Kind, typer.Option(help="What a mask becomes.")] = Kind.BRUSH,
+) -> None:
+    """Print a labelling interface to paste into Label Studio (project, Settings, Labeling Interface, Code)."""
+    if twice := next((label for label in labels if labels.count(label) > 1), None):
+        raise typer.BadParameter(f"{twice} is there twice")
+    if not all(label.strip() for label in labels):
+        raise typer.BadParameter("a label is empty")
+    typer.echo(interface_text(labels, mask.value))
 
 
 def _shown(findings: Iterator[Finding[Any]]) -> list[Finding[Any]]:

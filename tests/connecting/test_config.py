@@ -1,0 +1,31 @@
+"""The verb that prints a labelling interface."""
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.__main__ import app
+from backend.connecting.commands import Kind
+from backend.labelstudio.interface_text import HOLDING, interface_text
+
+
+def printed(*words):
+    done = CliRunner().invoke(app, ["config", *words])
+    return done.exit_code, done.output
+
+
+def test_it_prints_what_is_to_be_pasted():
+    assert printed("Cat", "Dog") == (0, interface_text(["Cat", "Dog"], "brush") + "\n")
+    assert printed("--mask", "polygon", "Big cat") == (0, interface_text(["Big cat"], "polygon") + "\n")
+
+
+def test_every_kind_can_be_asked_for():
+    assert [kind.value for kind in Kind] == list(HOLDING)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["Cat", "Cat"], "Cat is there twice"), (["Cat", " "], "empty"), ([], "LABEL")]
+)
+def test_labels_that_are_none_are_refused(words, told):
+    code, output = printed(*words)
+    assert code == 2
+    assert told in output
