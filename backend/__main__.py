@@ -11,8 +11,9 @@ import typer
 
 from backend import __version__
 from backend.benchmark.commands import benchmark_command
-from backend.command_line import FAILED, WRONG_USE, ended, settings_given
+from backend.command_line import FAILED, ended, settings_given
 from backend.connecting.commands import connecting_app
+from backend.labelstudio.project_commands import project_app
 from backend.learning.distill_commands import distill_app
 from backend.learning.evaluate_commands import evaluate_app
 from backend.learning.finetune_commands import finetune_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="The weights: what there is, and fetching them ahead.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 app.add_typer(connecting_app)
+app.add_typer(project_app)
 app.add_typer(evaluate_app)
 app.add_typer(distill_app)
 app.add_typer(finetune_app)
@@ -73,53 +75,6 @@ def learn() -> None:
             work_off(settings.model_dir, lambda job: run_job(settings, job))
     except KeyboardInterrupt:
         raise typer.Exit from None
-
-
-@app.command()
-def precompute(
-    project: Annotated[int, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")],
-) -> None:
-    """Encode all images of a project ahead, so that no first click waits. May be stopped and started again."""
-    settings = settings_given()
-    if not settings.edgesam_disk_cache_mb:
-        raise ended("EDGESAM_DISK_CACHE_MB=0: there is no cache to fill; give it room for 2 MiB an image", WRONG_USE)
-    from concurrent.futures import Future
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from backend.labelstudio.configured import engine_of, segmenter_of, weights_of
-    from backend.labelstudio.precompute import precompute
-    from backend.labelstudio.unanswerable import Unanswerable
-    from backend.segmentation.engines import Engine
-    from backend.segmentation.weights import WeightsError
-
-    engine: Future[Engine] = Future()
-    segmenter = segmenter_of(settings, engine.result)
-    failed = 0
-    columns = TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    try:
-        work = precompute(segmenter, project)
-        if 2 * work.tasks > settings.edgesam_disk_cache_mb:
-            typer.echo(
-                f"{work.tasks} tasks need more than EDGESAM_DISK_CACHE_MB={settings.edgesam_disk_cache_mb}: "
-                f"the first ones will be given up for the last; set at least {3 * work.tasks}, and twice that where "
-                "the project has a version",
-                err=True,
-            )
-        engine.set_result(engine_of(settings, weights_of(settings)))
-        with Progress(*columns) as progress:
-            for done in progress.track(work.done, total=work.tasks):
-                if done.failure:
-                    failed += 1
-                    progress.console.print(f"task {done.task}: {done.failure}", markup=False)
-    except (Unanswerable, WeightsError) as error:
-        raise ended(str(error), FAILED) from error
-    except KeyboardInterrupt:
-        raise ended("stopped; what is encoded stays, so start it again to go on", FAILED) from None
-    figures = segmenter.embeddings.figures
-    typer.echo(f"{figures.misses} images encoded, {figures.hits + figures.disk_hits} known, {failed} tasks failed")
-    if failed:
-        raise typer.Exit(FAILED)
 
 
 @weights_app.command("list")

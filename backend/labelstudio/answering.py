@@ -87,24 +87,36 @@ def _from_boxes(
         if done and time.monotonic() - started > BATCH_SECONDS:
             log.warning("Retrieve Predictions again: the time was too short", tasks=done, left=len(boxed) - done)
             break
-        task = {**tasks[place], "annotations": []}  # else what these hold would be no prompts
-        with structlog.contextvars.bound_contextvars(task=task.get("id")), _noted(refused):
-            interface = interface_of(label_config)
-            predictions[place] = _prediction(segmenter, task, interface, {"result": boxes}, go_on, hurried=False)
+        with structlog.contextvars.bound_contextvars(task=tasks[place].get("id")), _noted(refused):
+            predictions[place] = answer_boxes(segmenter, tasks[place], label_config, boxes, go_on)
     for error in {str(error): error for error in refused}.values():
         log.warning("left_out", link=error.link, message=str(error), tasks=len(refused))
     return predictions
 
 
+def answer_boxes(
+    segmenter: Segmenter,
+    task: Mapping[str, Any],
+    label_config: str,
+    boxes: Sequence[Mapping[str, Any]],
+    go_on: Callable[[], None] = _go_on,
+) -> dict[str, Any]:
+    """The prediction with the masks of a task's boxes (`boxes_on`), behind all clicks. Raises Unanswerable where there
+    is none; see `answer`."""
+    asked = {**task, "annotations": []}  # else what these hold would be no prompts
+    return _prediction(segmenter, asked, interface_of(label_config), {"result": boxes}, go_on, hurried=False)
+
+
 def prepare(segmenter: Segmenter, task: Mapping[str, Any], label_config: str) -> None:
     """Make the embeddings of the pictures that a task shows first, behind all that somebody waits for. Unanswerable."""
-    engine = _engine_for(segmenter, task)
+    engine = engine_for(segmenter, task)
     for address in interface_of(label_config).addresses_in(task)[:FIRST_PICTURES]:
         with segmenter.at_once.taken(patient=True):
             sight_of(segmenter, engine, address, task, urgent=False)
 
 
-def _engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
+def engine_for(segmenter: Segmenter, task: Mapping[str, Any]) -> Engine:
+    """The engine that answers this task's project."""
     project = task.get("project")
     return segmenter.version_for(segmenter.engine(), None if project is None else str(project))
 
@@ -129,7 +141,7 @@ def _prediction(
             wanted[ask.to_name, ask.item_index].append(_Wanted(index, ask, output))
     results: dict[int, list[dict[str, Any]]] = {}
     with segmenter.at_once.taken(patient=not hurried or len(asks) > 1):
-        engine = _engine_for(segmenter, task)
+        engine = engine_for(segmenter, task)
         for (to_name, item_index), objects in wanted.items():
             with _noted(refused):
                 address = interface.address_of(to_name, item_index, task)

@@ -101,9 +101,19 @@ class Api:
 
     def annotated(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project that somebody has labelled, with all that is known of them: `annotations` whole."""
+        return self._whole(project, [_filter("total_annotations", "greater", 0)])
+
+    def whole_tasks(self, project: int) -> Iterator[dict[str, Any]]:
+        """All tasks of a project, with all that is known of them: `annotations` and `predictions` whole."""
+        return self._whole(project, [])
+
+    def predict(self, task: int, prediction: Mapping[str, Any]) -> None:
+        """Stores a prediction (result, score, model_version) of a task."""
+        self._done("POST", "/api/predictions/", json={"task": task, **prediction})
+
+    def _whole(self, project: int, filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         last = 0
-        labelled = _filter("total_annotations", "greater", 0)
-        while page := self._page(project, [_filter("id", "greater", last), labelled], WHOLE_PAGE, fields="all"):
+        while page := self._page(project, [_filter("id", "greater", last), *filters], WHOLE_PAGE, fields="all"):
             yield from page
             last = int(page[-1]["id"])
 

@@ -1,12 +1,16 @@
 """Over Label Studio's API: what reaches the backend, and what comes back of it."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
 
 from demo.label_studio import call
 from demo.project import INTERFACE, PHOTOGRAPHS, ask, connect, new_project, tasks, upload
+from demo.serving import REPOSITORY
 from tests.system.conftest import eventually, requests_of
 from tests.system.masks import EYE, HELMET, ellipse, holds, iou, mask_of
 from tests.system.prompts import box, click
@@ -142,26 +146,53 @@ def test_webhooks_are_welcome(api, project, asked, served):
     assert {200, 201} >= {request["status"] for request in requests_of(served, "/webhook")}
 
 
-def test_boxes_of_a_detector_become_masks_when_predictions_are_retrieved(api, served):
-    """Imported with their pictures, as detections are; and once more: Label Studio asks for nothing twice."""
+@pytest.fixture
+def detected(api, served):
+    """A new project with boxes of a detector, imported as detections are: {photograph: task}, and its number."""
     project = new_project(api, "Detections", INTERFACE.read_text())
-    names = ["astronaut.jpg", "cat.jpg"]
-    upload(api, project, [PHOTOGRAPHS / name for name in names])
+    upload(api, project, [PHOTOGRAPHS / name for name in ("astronaut.jpg", "cat.jpg")])
     connect(api, project, served.address)
     by_name = tasks(api, project)
-    left, top, across, down = 53, 66, 46, 33.5  # the helmet of astronaut.jpg, and a place on the cat
-    value = {"x": left, "y": top, "width": across, "height": down, "rotation": 0, "rectanglelabels": ["Thing"]}
+    value = {"x": 53, "y": 66, "width": 46, "height": 33.5, "rotation": 0, "rectanglelabels": ["Thing"]}
     found = {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value}
-    for name in names:
-        detection = {"task": by_name[name], "model_version": "detector", "result": [found]}
+    for task in by_name.values():
+        detection = {"task": task, "model_version": "detector", "result": [found]}
         call(api, "POST", "/api/predictions/", json=detection)
-    action = {"id": "retrieve_tasks_predictions", "project": project}
+    return by_name, project
+
+
+def made_of(api, detected):
+    """The predictions with masks, by photograph; of the astronaut's helmet it is a good one."""
+    by_name, _ = detected
+    made = {
+        name: [one for one in predictions(api, task) if one["model_version"] != "detector"]
+        for name, task in by_name.items()
+    }
+    for [prediction] in made.values():
+        assert prediction["model_version"].startswith("edgesam")
+        assert [region["value"]["brushlabels"] for region in prediction["result"]] == [["Thing"]]
+    [helmet] = made["astronaut.jpg"][0]["result"]
+    assert iou(mask_of(helmet), ellipse(ASTRONAUT, *HELMET)) > 0.75
+    return made
+
+
+def test_boxes_of_a_detector_become_masks_when_predictions_are_retrieved(api, detected):
+    """And once more: Label Studio asks for nothing twice."""
+    action = {"id": "retrieve_tasks_predictions", "project": detected[1]}
     for _ in range(2):
         call(api, "POST", "/api/dm/actions", params=action, json={"selectedItems": {"all": True, "excluded": []}})
-    for name in names:
-        made = [one for one in predictions(api, by_name[name]) if one["model_version"] != "detector"]
-        assert [len(one["result"]) for one in made] == [1]
-        assert made[0]["model_version"].startswith("edgesam")
-    [helmet] = [one for one in predictions(api, by_name["astronaut.jpg"]) if one["model_version"] != "detector"]
-    assert helmet["result"][0]["value"]["brushlabels"] == ["Thing"]
-    assert iou(mask_of(helmet["result"][0]), ellipse(ASTRONAUT, *HELMET)) > 0.75
+        made_of(api, detected)
+
+
+def test_boxes_of_a_whole_project_become_masks_by_command(api, detected, studio, token, tmp_path):
+    command = [sys.executable, "-m", "backend", "prelabel", "--project", str(detected[1])]
+    variables = {"LABEL_STUDIO_URL": studio.address, "LABEL_STUDIO_API_KEY": token, "MODEL_DIR": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **variables}
+    for told in (
+        "2 tasks got masks, 0 have no boxes or had masks, 0 tasks failed",
+        "0 tasks got masks, 2 have no boxes or had masks, 0 tasks failed",
+    ):
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.splitlines()[-1] == told
+        made_of(api, detected)

@@ -1,0 +1,34 @@
+"""Masks of the boxes that are on a whole project's tasks, stored as predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.labelstudio.answering import answer_boxes, engine_for
+from backend.labelstudio.boxes import boxes_on
+from backend.labelstudio.segmenter import Segmenter
+from backend.labelstudio.whole_project import Work, project_seen, side_by_side
+
+
+def prelabel(segmenter: Segmenter, number: int) -> Work:
+    """What has a prediction of this version is left as it is: start it again where it ended.
+
+    Raises Unanswerable as `project_seen` does, here or from `done`.
+    """
+    api, project = project_seen(segmenter, number)
+
+    def one(task: Mapping[str, Any]) -> bool:
+        task = {**task, "project": project.key}
+        boxes = boxes_on(task)
+        if not boxes or _has(task, engine_for(segmenter, task).version):
+            return False
+        api.predict(task["id"], answer_boxes(segmenter, task, project.label_config, boxes))
+        return True
+
+    return Work(project.tasks, side_by_side(one, api.whole_tasks(number)))
+
+
+def _has(task: Mapping[str, Any], version: str) -> bool:
+    predictions = task.get("predictions") or []
+    return any(one.get("model_version") == version for one in predictions if isinstance(one, Mapping))

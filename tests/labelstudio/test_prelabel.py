@@ -1,0 +1,79 @@
+"""A whole project's boxes become masks, once for each version of the model."""
+
+import json
+
+import httpx
+import pytest
+
+from backend.labelstudio import rle
+from backend.labelstudio.prelabel import prelabel
+from backend.labelstudio.unanswerable import Unanswerable
+from tests.labelstudio.standins import LABEL_STUDIO, loader, segmenter_of
+from tests.labelstudio.test_answering import CONFIG, LEFT, RIGHT, boxed, task
+
+
+class Project:
+    """Label Studio with one project; `stored` is what it was given, in order, by task."""
+
+    def __init__(self, *tasks, refuses=()):
+        self.tasks = {number: {**one, "id": number} for number, one in enumerate(tasks, 1)}
+        self.stored, self.refuses = {}, refuses
+
+    def __call__(self, request):
+        assert request.headers["authorization"] == "Token legacy"
+        if request.url.path == "/api/projects/5/":
+            about = {"label_config": CONFIG, "task_number": len(self.tasks), "created_at": "2026-11-22T13:38:31Z"}
+            return httpx.Response(200, json=about)
+        if request.url.path == "/api/tasks/":
+            assert request.url.params["fields"] == "all"
+            after = json.loads(request.url.params["query"])["filters"]["items"][0]["value"]
+            return httpx.Response(
+                200, json={"tasks": [one for number, one in self.tasks.items() if number > after][:2]}
+            )
+        assert (request.method, request.url.path) == ("POST", "/api/predictions/")
+        prediction = json.loads(request.content)
+        if prediction["task"] in self.refuses:
+            return httpx.Response(400, json={"detail": "no, thanks"})
+        self.stored[prediction.pop("task")] = prediction
+        return httpx.Response(201, json={"id": 1})
+
+
+def done(project, **settings):
+    images = loader(project, label_studio_url=LABEL_STUDIO, api_key="legacy")
+    work = prelabel(segmenter_of(images=images, **settings), 5)
+    assert work.tasks == len(project.tasks)
+    return {one.task: (one.made, one.failure) for one in work.done}
+
+
+def test_boxes_of_detectors_and_people_become_predictions():
+    project = Project(boxed(LEFT, RIGHT), task(), boxed(LEFT, by="annotations", label="Cat"))
+    assert done(project) == {1: (True, None), 2: (False, None), 3: (True, None)}
+    assert project.stored.keys() == {1, 3}
+    assert project.stored[1]["model_version"] == "disc-v1"
+    left, right = (rle.decode(region["value"]["rle"], 80, 60) for region in project.stored[1]["result"])
+    assert left[24, 20]
+    assert right[24, 60]
+    assert [region["value"]["brushlabels"] for region in project.stored[3]["result"]] == [["Cat"]]
+
+
+def test_what_has_masks_of_this_version_is_left_as_it_is():
+    old, new = boxed(LEFT), boxed(RIGHT)
+    old["predictions"].append({"result": [], "model_version": "disc-v0", "created_at": "2026-11-28T10:00:00Z"})
+    new["predictions"].append({"result": [], "model_version": "disc-v1", "created_at": "2026-11-28T10:00:00Z"})
+    project = Project(old, new)
+    assert done(project) == {1: (True, None), 2: (False, None)}
+    assert project.stored.keys() == {1}
+
+
+def test_what_fails_is_told_and_the_others_are_done():
+    project = Project({**boxed(LEFT), "data": {}}, boxed(LEFT), boxed(RIGHT), refuses=[2])
+    found = done(project)
+    assert found[3] == (True, None)
+    assert "the task's data has no address" in found[1][1]
+    assert "no, thanks" in found[2][1]
+    assert project.stored.keys() == {3}
+
+
+def test_without_label_studio_it_says_what_to_set():
+    with pytest.raises(Unanswerable, match="set LABEL_STUDIO_URL"):
+        prelabel(segmenter_of(images=loader(lambda _: httpx.Response(500))), 5)
