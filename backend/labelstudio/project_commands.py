@@ -61,16 +61,19 @@ def prelabel_command(project: Annotated[int, Number]) -> None:
 def _through(settings: Settings, begun: Callable[[Segmenter], Work]) -> tuple[Segmenter, Counter[str]]:
     """Does the work with a bar, and counts the tasks that were made, left as they are, and failed."""
     from concurrent.futures import Future
+    from dataclasses import replace
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from backend.labelstudio.configured import engine_of, segmenter_of, weights_of
+    from backend.labelstudio.configured import engine_of, project_versions_of, segmenter_of, weights_of
     from backend.labelstudio.unanswerable import Unanswerable
     from backend.segmentation.engines import Engine
     from backend.segmentation.weights import WeightsError
 
     engine: Future[Engine] = Future()
-    segmenter = segmenter_of(settings, engine.result)
+    versions = project_versions_of(settings)
+    # The whole project is for one version: not the first tasks for the base while it loads.
+    segmenter = replace(segmenter_of(settings, engine.result), version_for=versions.engine_once_loaded)
     counted: Counter[str] = Counter()
     columns = TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:

@@ -71,6 +71,13 @@ class ProjectVersions:
             self._bring_in_background(base, chosen)
         return held.engine if held else base
 
+    def engine_once_loaded(self, base: Engine, project: str | None) -> Engine:
+        """As `engine_for`, for whom nobody waits: a version that is not there yet is loaded first."""
+        chosen = self._chosen(project)
+        if chosen is not None and self._may_be_usable(chosen):
+            self._bring(base, chosen)
+        return self.engine_for(base, project)
+
     def name_for(self, base: str, project: str | None) -> str:
         """What answers to this project are called: its version's name, or `base` where the base's engine answers.
 

@@ -138,6 +138,21 @@ def test_boxes_of_many_tasks_let_clicks_go_first():
     assert asked == [True, True, False]
 
 
+def test_neither_pictures_nor_windows_of_boxes_are_encoded_before_clicks():
+    hurried = []
+
+    class Watched(EmbeddingCache):
+        def get(self, key, compute, urgent=True, lasting=True):
+            hurried.append((lasting, urgent))
+            return super().get(key, compute, urgent, lasting)
+
+    segmenter = replace(segmenter_of(), embeddings=Watched(64 << 20))
+    answer(segmenter, [boxed((40, 40, 10, 10))], CONFIG, None)
+    assert hurried == [(True, False), (False, False)]
+    answer(segmenter, [task(width=90)], CONFIG, context())
+    assert hurried[2:] == [(True, True)]
+
+
 def test_nothing_more_is_computed_of_boxes_for_who_has_gone():
     def gone():
         raise ConnectionError("hung up")

@@ -32,3 +32,8 @@ def test_every_label_of_every_prompt_has_something_that_holds_its_mask(holding):
 def test_keys_are_told_apart_while_there_are_enough():
     assert re.findall(r'hotkey="(\d)"', interface_text(["a", "b", "c"], "polygon")) == list("123456789")
     assert "hotkey" not in interface_text(["a", "b", "c", "d"], "polygon")
+
+
+def test_there_may_be_more_labels_than_colours():
+    labels = [f"label {number}" for number in range(25)]
+    assert interface_of(interface_text(labels, "brush")).controls[2].labels == tuple(labels)

@@ -56,6 +56,18 @@ def test_boxes_of_detectors_and_people_become_predictions():
     assert [region["value"]["brushlabels"] for region in project.stored[3]["result"]] == [["Cat"]]
 
 
+def test_the_projects_version_answers_under_its_whole_name():
+    """Two Label Studios may have given two projects one number."""
+    asked = []
+
+    def version_for(engine, project):
+        asked.append(project)
+        return engine
+
+    assert done(Project(boxed(LEFT)), version_for=version_for) == {1: (True, None)}
+    assert set(asked) == {"5.1795354711"}
+
+
 def test_what_has_masks_of_this_version_is_left_as_it_is():
     old, new = boxed(LEFT), boxed(RIGHT)
     old["predictions"].append({"result": [], "model_version": "disc-v0", "created_at": "2026-11-28T10:00:00Z"})

@@ -87,6 +87,16 @@ def test_a_project_without_a_version_is_answered_by_the_base(served: ProjectVers
     assert served.name_for("edgesam-c168a5b0", P) == "edgesam-c168a5b0"
 
 
+def test_who_can_wait_gets_no_answer_of_the_base_while_a_version_loads(
+    served: ProjectVersions, load: Loader, tmp_path: Path
+) -> None:
+    first = learned(tmp_path, 1)
+    choose(tmp_path, P, first)
+    assert [served.engine_once_loaded(BASE, P).version for _ in range(2)] == [first] * 2
+    assert load.loaded == [first]
+    assert served.engine_once_loaded(BASE, None) is served.engine_once_loaded(BASE, Q) is BASE
+
+
 def test_a_version_takes_over_when_it_is_loaded_and_goes_at_once(
     served: ProjectVersions, load: Loader, tmp_path: Path
 ) -> None:
