@@ -21,6 +21,7 @@ from PIL import Image
 
 from backend.labelstudio import rle, shapes
 from backend.labelstudio.interface import Interface
+from backend.labelstudio.regions import thing_of
 
 Picture = tuple[str, int | None]
 """Which picture of a task: the name of its <Image>, and in a list of pictures its number."""
@@ -53,12 +54,15 @@ class AcceptedMask:
 
 
 def masks_of(result: Sequence[Any], interface: Interface) -> dict[Picture, list[AcceptedMask]]:
-    """All masks of an annotation's result, by picture. What cannot be read is left out, with a line in the log."""
+    """All masks of an annotation's result, by picture. What cannot be read is left out, with a line in the log.
+
+    Polygons that answered one prompt, a thing in several parts, are one mask (`regions.thing_of`).
+    """
     regions = [region for region in result if isinstance(region, Mapping)]
     labels = {region.get("id"): _label(region) for region in regions if region.get("type") == "labels"}
-    found: dict[Picture, list[AcceptedMask]] = {}
-    boxes: dict[Picture, list[AcceptedMask]] = {}
-    for region in regions:
+    found: dict[Picture, dict[Any, AcceptedMask]] = {}
+    boxes: dict[Picture, dict[Any, AcceptedMask]] = {}
+    for number, region in enumerate(regions):
         kind = str(region.get("type")).removesuffix("labels")
         if kind not in READERS or (kind == "rectangle" and not _drawn(region, interface)):
             continue
@@ -70,8 +74,20 @@ def masks_of(result: Sequence[Any], interface: Interface) -> dict[Picture, list[
         if pixels.any():
             label = _label(region) or labels.get(region.get("id"))
             mask = _windowed(pixels, label, _by_person(region))
-            (boxes if kind == "rectangle" else found).setdefault(picture, []).append(mask)
-    return boxes | found
+            ones = (boxes if kind == "rectangle" else found).setdefault(picture, {})
+            thing = thing_of(region["id"]) if kind == "polygon" and isinstance(region.get("id"), str) else number
+            ones[thing] = _together(ones[thing], mask) if thing in ones else mask
+    return {picture: list(ones.values()) for picture, ones in (boxes | found).items()}
+
+
+def _together(one: AcceptedMask, other: AcceptedMask) -> AcceptedMask:
+    """Two parts of one thing."""
+    if one.size != other.size:
+        return one
+    pixels = np.zeros(one.size[::-1], np.bool_)
+    pixels[one.window] |= one.pixels
+    pixels[other.window] |= other.pixels
+    return _windowed(pixels, one.label, one.by_person or other.by_person)
 
 
 def _windowed(pixels: NDArray[np.bool_], label: str | None, by_person: bool) -> AcceptedMask:

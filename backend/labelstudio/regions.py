@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from statistics import fmean
@@ -14,6 +15,8 @@ from backend.labelstudio.outputs import Output
 from backend.labelstudio.values import values_of
 from backend.segmentation.predictor import Mask
 
+PART = re.compile(r"(?<=^[0-9a-f]{16})p\d+$")
+
 log = structlog.get_logger()
 
 
@@ -24,8 +27,9 @@ def results_of(ask: Ask, output: Output, mask: Mask) -> list[dict[str, Any]]:
     gives a tag without labels its label, as Label Studio itself writes such a region; none where the mask is empty:
     nobody wants a region without a pixel.
 
-    The id is new every time: two answers of one id leave one region when both are accepted. Neither `readonly` nor
-    `origin` is sent: they would lock the region.
+    The id is new every time: two answers of one id leave one region when both are accepted. Those of a mask's parts
+    after the first are the first one's with "p1", "p2" and so on behind it, by which learning knows them as one thing.
+    Neither `readonly` nor `origin` is sent: they would lock the region.
     """
     if not mask.pixels.any():
         log.info("The model found nothing for this prompt", label=list(ask.labels), to_name=ask.to_name)
@@ -40,12 +44,21 @@ def results_of(ask: Ask, output: Output, mask: Mask) -> list[dict[str, Any]]:
     }
     if ask.item_index is not None:
         region["item_index"] = ask.item_index
-    return [item for value in values_of(output.kind, mask.pixels) for item in _items(output, region, value)]
+    new, items = uuid.uuid4().hex[:16], []
+    clicks = [(click.x, click.y) for click in ask.clicks]
+    for part, value in enumerate(values_of(output.kind, mask.pixels, clicks)):
+        items += _items(output, {"id": f"{new}p{part}" if part else new, **region}, value)
+    return items
+
+
+def thing_of(region_id: str) -> str:
+    """What a region belongs to, by its id: all parts of one mask to the same."""
+    return PART.sub("", region_id)
 
 
 def _items(output: Output, region: dict[str, Any], value: dict[str, Any]) -> list[dict[str, Any]]:
     labels = list(output.labels)
-    item = {"id": uuid.uuid4().hex[:16], **region, "from_name": output.name, "type": output.type, "value": value}
+    item = {**region, "from_name": output.name, "type": output.type, "value": value}
     if labels and output.labelled_by is None:
         return [{**item, "value": {**value, output.type: labels}}]
     if output.labelled_by is None:

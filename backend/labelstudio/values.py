@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,65 +21,60 @@ Mask = NDArray[np.bool_]
 Value = dict[str, Any]
 
 
-def values_of(kind: str, mask: Mask) -> list[Value]:
+def values_of(kind: str, mask: Mask, clicks: Sequence[tuple[float, float]] = ()) -> list[Value]:
     """kind: "brush", "bitmask", "polygon", "ellipse" or "rectangle". mask: bool height x width of the picture, and not
-    empty.
+    empty. clicks: places in percent that somebody means (`polygons_of`).
 
     One value; of a polygon one for each part of the mask, the largest first.
     """
-    return _VALUES[kind](mask)
+    return _polygons(mask, clicks) if kind == "polygon" else [_VALUES[kind](mask)]
 
 
-def _brush(mask: Mask) -> list[Value]:
-    return [{"format": "rle", "rle": rle.encode(mask)}]
+def _brush(mask: Mask) -> Value:
+    return {"format": "rle", "rle": rle.encode(mask)}
 
 
-def _bitmask(mask: Mask) -> list[Value]:
+def _bitmask(mask: Mask) -> Value:
     """A PNG of the picture's size: white where the mask is, and else transparent, which is what the page looks at."""
     written = io.BytesIO()
     Image.fromarray(mask).save(written, "PNG", transparency=0)
-    return [{"imageDataURL": f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"}]
+    return {"imageDataURL": f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"}
 
 
-def _polygons(mask: Mask) -> list[Value]:
+def _polygons(mask: Mask, clicks: Sequence[tuple[float, float]]) -> list[Value]:
     height, width = mask.shape
-    outlines = polygons_of(mask)
+    outlines = polygons_of(mask, [(x * width / 100, y * height / 100) for x, y in clicks])
     return [{"points": [[x * 100 / width, y * 100 / height] for x, y in one], "closed": True} for one in outlines]
 
 
-def _ellipse(mask: Mask) -> list[Value]:
+def _ellipse(mask: Mask) -> Value:
     height, width = mask.shape
     ellipse = ellipse_of(mask)
     (x, y), (along, across) = ellipse.centre, ellipse.radii
-    return [
-        {
-            "x": x * 100 / width,
-            "y": y * 100 / height,
-            "radiusX": along * 100 / width,
-            "radiusY": across * 100 / height,
-            "rotation": ellipse.rotation,
-        }
-    ]
+    return {
+        "x": x * 100 / width,
+        "y": y * 100 / height,
+        "radiusX": along * 100 / width,
+        "radiusY": across * 100 / height,
+        "rotation": ellipse.rotation,
+    }
 
 
-def _rectangle(mask: Mask) -> list[Value]:
+def _rectangle(mask: Mask) -> Value:
     height, width = mask.shape
     left, top, right, bottom = box_of(mask)
-    return [
-        {
-            "x": left * 100 / width,
-            "y": top * 100 / height,
-            "width": (right - left) * 100 / width,
-            "height": (bottom - top) * 100 / height,
-            "rotation": 0,
-        }
-    ]
+    return {
+        "x": left * 100 / width,
+        "y": top * 100 / height,
+        "width": (right - left) * 100 / width,
+        "height": (bottom - top) * 100 / height,
+        "rotation": 0,
+    }
 
 
-_VALUES: dict[str, Callable[[Mask], list[Value]]] = {
+_VALUES: dict[str, Callable[[Mask], Value]] = {
     "brush": _brush,
     "bitmask": _bitmask,
-    "polygon": _polygons,
     "ellipse": _ellipse,
     "rectangle": _rectangle,
 }

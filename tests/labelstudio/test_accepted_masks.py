@@ -129,6 +129,22 @@ def test_a_drawn_rectangle_counts_where_nothing_of_a_mask_lies_beside_it():
     assert (whole(only([drawn, brush()])) == CELL).all()
 
 
+def test_polygons_of_one_answer_are_one_mask():
+    def part(number, left, top):
+        corners = [[left, top], [left + 20, top], [left + 20, top + 20], [left, top + 20]]
+        return region("polygonlabels", {"points": corners, "polygonlabels": ["Cell"]}, id=number, score=0.9)
+
+    first, second, other = part("0123456789abcdef", 10, 10), part("0123456789abcdefp1", 60, 60), part("x", 10, 60)
+    separate = masks_of([first, other], INTERFACE)["image", None]
+    assert len(separate) == 2
+    together, alone = masks_of([first, other, second], INTERFACE)["image", None]
+    assert whole(together).sum() == whole(separate[0]).sum() * 2
+    assert (whole(alone) == whole(separate[1])).all()
+    edited = {**second, "score": None}
+    [mask] = masks_of([first, edited], INTERFACE)["image", None]
+    assert mask.by_person
+
+
 def test_a_rectangle_that_stands_for_a_mask_is_none():
     boxes_only = interface_of(
         '<View><Image name="image" value="$image"/><KeyPointLabels name="point" toName="image" smart="true"/>'

@@ -3,9 +3,9 @@
 import numpy as np
 
 from backend.labelstudio import rle
-from backend.labelstudio.context import Ask
+from backend.labelstudio.context import Ask, Click
 from backend.labelstudio.outputs import Output
-from backend.labelstudio.regions import prediction_of, results_of
+from backend.labelstudio.regions import prediction_of, results_of, thing_of
 from backend.segmentation.predictor import Mask
 
 ASK = Ask("image", None, ("Dog",), 90)
@@ -45,11 +45,24 @@ def test_a_polygon_is_a_region_for_each_part():
     two[25:28, 2:6] = True
     large, small = results_of(ASK, Output("polygonlabels", "outline", None, ("Dog",)), Mask(two, 0.75))
     assert large["id"] != small["id"]
+    assert thing_of(small["id"]) == thing_of(large["id"]) == large["id"]
+    assert thing_of("0123456789abcdefp1x") == "0123456789abcdefp1x"
     for region in (large, small):
         assert region["type"] == "polygonlabels"
         assert region["value"]["polygonlabels"] == ["Dog"]
     assert max(x for x, _ in large["value"]["points"]) == 75
     assert max(x for x, _ in small["value"]["points"]) == 15
+
+
+def test_what_an_alt_click_took_away_stays_away_however_small():
+    pixels = np.ones((300, 400), bool)
+    pixels[100:110, 200:210] = False
+    clicks = (Click(25, 50, positive=True), Click(51.2, 35, positive=False))
+    for given, inside in (((), 0), (clicks[1:], 1)):
+        ask = Ask("image", None, ("Dog",), 0, clicks=(*clicks[:1], *given))
+        [region] = results_of(ask, Output("polygonlabels", "outline", None, ("Dog",)), Mask(pixels, 0.75))
+        corners = [(x, y) for x, y in region["value"]["points"] if 0 < x < 100 and 0 < y < 100]
+        assert bool(corners) == inside
 
 
 def test_labels_beside_a_polygon_are_items_of_their_own():
