@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.labelstudio.answering import answer_boxes, engine_for
+from backend.labelstudio.answering_boxes import answer_boxes
 from backend.labelstudio.boxes import boxes_on
+from backend.labelstudio.predictions import engine_for
 from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.whole_project import Work, project_seen, side_by_side
 

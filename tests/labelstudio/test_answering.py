@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import structlog
 
-from backend.labelstudio import answering, rle
+from backend.labelstudio import answering_boxes, rle
 from backend.labelstudio.answering import answer
 from backend.labelstudio.places import Places
 from backend.labelstudio.segmenter import PATIENCE
@@ -111,17 +111,49 @@ def test_boxes_that_cannot_be_answered_are_lines_in_the_log():
     for config in ("no xml", "<View><Image name='image' value='$image'/></View>"):
         with structlog.testing.capture_logs() as logs:
             assert answer(segmenter_of(), [boxed(LEFT), boxed(RIGHT)], config, None) == [[], []]
-        assert [line["tasks"] for line in logs if line["event"] == "left_out"] == [2]
+        assert [line["event"] for line in logs] == ["left_out"], "once for both"
 
 
-def test_what_does_not_get_its_turn_in_time_is_left_for_the_next_time(monkeypatch):
-    monkeypatch.setattr(answering, "BATCH_SECONDS", -1)
+def test_what_is_not_done_in_time_is_left_for_the_next_time(monkeypatch):
+    times = iter(range(0, 10_000, 25))  # seconds: a task with one box looks once, one with two boxes twice
+    monkeypatch.setattr(answering_boxes, "monotonic", lambda: next(times))
     with structlog.testing.capture_logs() as logs:
-        first, *rest = answer(segmenter_of(), [boxed(LEFT), task(), boxed(LEFT), boxed(RIGHT)], CONFIG, None)
+        tasks = [boxed(LEFT), task(), boxed(LEFT, RIGHT), boxed(RIGHT)]
+        first, *rest = answer(segmenter_of(), tasks, CONFIG, None)
     assert len(first["result"]) == 1
-    assert rest == [[], [], []]
+    assert rest == [[], [], []], "half of a task's masks would be taken for all of them"
     [told] = [line for line in logs if "again" in line["event"]]
     assert (told["tasks"], told["left"]) == (1, 2)
+
+
+def test_a_box_that_cannot_be_read_does_not_take_the_others_with_it():
+    odd = boxed(LEFT, LEFT, RIGHT)
+    regions = odd["predictions"][0]["result"]
+    regions[0]["value"]["width"] = None
+    regions[1]["id"] = 7
+    with structlog.testing.capture_logs() as logs:
+        first, second = answer(segmenter_of(), [odd, boxed(RIGHT)], CONFIG, None)
+    assert [len(one["result"]) for one in (first, second)] == [2, 1]
+    told = [line["message"] for line in logs if line["event"] == "left_out"]
+    assert [message.split(" of ")[0] for message in told] == ["width"]
+
+
+def test_a_task_may_have_more_boxes_than_one_request():
+    many = [(x, y, 4, 4) for x in range(0, 95, 5) for y in range(0, 60, 5)]
+    assert len(many) > 200
+    [prediction] = answer(segmenter_of(), [boxed(*many)], CONFIG, None)
+    assert len(prediction["result"]) == len(many)
+    assert prediction["score"] == pytest.approx(1)
+
+
+def test_where_only_rectangles_hold_masks_boxes_stay_boxes():
+    config = CONFIG.replace('BrushLabels name="brush"', 'RectangleLabels smart="false" name="brush"').replace(
+        "</BrushLabels>", "</RectangleLabels>"
+    )
+    with structlog.testing.capture_logs() as logs:
+        assert answer(segmenter_of(), [boxed(LEFT), boxed(RIGHT)], config, None) == [[], []]
+    assert "boxes would become boxes" in logs[0]["message"]
+    assert answer(segmenter_of(), [task()], config, context())[0]["result"][0]["type"] == "rectanglelabels"
 
 
 def test_boxes_of_many_tasks_let_clicks_go_first():
