@@ -13,11 +13,11 @@ from backend import __version__
 from backend.benchmark.commands import benchmark_command
 from backend.command_line import FAILED, ended, settings_given
 from backend.connecting.commands import connecting_app
-from backend.labelstudio.project_commands import project_app
 from backend.learning.distill_commands import distill_app
 from backend.learning.evaluate_commands import evaluate_app
 from backend.learning.finetune_commands import finetune_app
 from backend.learning.versions_commands import versions_app
+from backend.projects.commands import project_app
 
 app = typer.Typer(
     name="python -m backend",
@@ -63,7 +63,8 @@ def serve(
 def learn() -> None:
     """Do the jobs that wait. The service starts this; it ends at once where another one runs."""
     settings = settings_given()
-    from backend.learning.worker import give_way, stopped_by_signals, work_off
+    from backend.cores import give_way
+    from backend.learning.worker import stopped_by_signals, work_off
     from backend.server.logs import configure
 
     give_way()  # before torch is imported

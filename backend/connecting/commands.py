@@ -35,11 +35,11 @@ def _address(given: str | None) -> str | None:
     if given is None:
         return None
     if not given.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"{given}: write http:// or https:// before it")
+        raise typer.BadParameter("write http:// or https:// before the address")
     try:
         return str(HttpUrl(given)).rstrip("/")
     except ValidationError as error:
-        raise typer.BadParameter(f"{given}: {error.errors()[0]['msg']}") from None
+        raise typer.BadParameter(error.errors()[0]["msg"]) from None  # not the address: a password may be in it
 
 
 @connecting_app.command("connect")
@@ -96,12 +96,13 @@ def config_command(
     labels: Annotated[
         list[str], typer.Argument(metavar="LABEL...", help="What annotators choose from, such as Cat Dog.")
     ],
-    mask: Annotated[Kind, typer.Option(help="What a mask becomes.")] = Kind.BRUSH,
+    mask: Annotated[Kind, typer.Option(help="What a mask becomes.", case_sensitive=False)] = Kind.BRUSH,
 ) -> None:
     """Print a labelling interface to paste into Label Studio (project, Settings, Labeling Interface, Code)."""
+    labels = [label.strip() for label in labels]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
         raise typer.BadParameter(f"{twice} is there twice")
-    if not all(label.strip() for label in labels):
+    if not all(labels):
         raise typer.BadParameter("a label is empty")
     typer.echo(interface_text(labels, mask.value))
 
@@ -120,5 +121,5 @@ def _shown(findings: Iterator[Finding[Any]]) -> list[Finding[Any]]:
 
 
 def _without_password(text: str) -> str:
-    """Addresses without the user and password that may stand in them."""
-    return re.sub(r"(https?://)[^/\s@]*@", r"\1", text)
+    """Addresses without the user and password, and without the query, that may stand in them."""
+    return re.sub(r"(https?://[^\s?]*)\?[^\s;,)]*", r"\1?…", re.sub(r"(https?://)[^/\s@]*@", r"\1", text))

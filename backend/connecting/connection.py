@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from backend.connecting.findings import AmissError
 from backend.connecting.service import Service
@@ -40,7 +41,10 @@ def model_connected(api: Api, number: int, service: Service) -> tuple[str, Conne
             f'{found.url} is connected, but Label Studio calls it "{found.state}": {why}; to hear more: {command} '
             f"--backend {found.url}"
         )
-    return f"Label Studio reaches this backend at {found.url}", Connected(tuple(models), found)
+    told = f"Label Studio reaches this backend at {found.url}"
+    if not _same(found.url, service.address):
+        told += f" (known by its version; if that is another one: {command} --backend ADDRESS)"
+    return told, Connected(tuple(models), found)
 
 
 def asked_first(connected: Connected, number: int) -> tuple[str, Model]:
@@ -60,10 +64,16 @@ def asked_first(connected: Connected, number: int) -> tuple[str, Model]:
     return "is on, and this backend is the one that the page asks", ours
 
 
-def connect(api: Api, number: int, wanted: Connecting) -> tuple[str, Connected]:
+def connect(api: Api, number: int, wanted: Connecting, versions: Sequence[str] = ()) -> tuple[str, Connected]:
     """Connects, or makes what is connected at this address as it is `wanted`; says which. Raises AmissError that says
-    what to do where Label Studio refuses."""
-    there = next((one for one in api.models(number) if _same(one.url, wanted.url)), None)
+    what to do where Label Studio refuses.
+
+    versions: this backend's. One of these that Label Studio reaches at another address counts as connected.
+    """
+    asked, models = wanted, api.models(number)
+    there = next((one for one in models if _same(one.url, wanted.url)), None)
+    if there is None and (known := [one for one in models if one.version in versions and one.state == CONNECTED]):
+        there, wanted = known[0], replace(wanted, url=known[0].url)
     if there is None or not there.interactive or there.state != CONNECTED:
         try:
             api.connect(number, wanted, there.number if there else None)
@@ -73,7 +83,8 @@ def connect(api: Api, number: int, wanted: Connecting) -> tuple[str, Connected]:
     if there is None:
         return f"{wanted.url} is connected now, with Interactive preannotations on", connected
     changed = "" if there.interactive else "; Interactive preannotations was off, and is on now"
-    return f"{wanted.url} was connected already{changed}", connected
+    known_by = " (known by its version; if that is another one, give --backend ADDRESS)" if wanted is not asked else ""
+    return f"{wanted.url} was connected already{known_by}{changed}", connected
 
 
 def _explained(error: Unanswerable, url: str) -> AmissError:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from backend.connecting.connection import asked_first, connect
+from backend.connecting.connection import Connected, asked_first, connect
 from backend.connecting.findings import Finding, look
-from backend.connecting.service import own_address, service_at
+from backend.connecting.service import Service, own_address, service_at
 from backend.connecting.studio import interface_answerable, project_seen, studio_answers, token_accepted
+from backend.labelstudio.client import Api, Project
 from backend.labelstudio.models import Connecting
 from backend.settings import Settings
 
@@ -32,5 +33,9 @@ def introduced(settings: Settings, number: int, backend: str | None) -> Iterator
     yield look("interface", interface_answerable, project)
     password = settings.basic_auth_pass
     wanted = Connecting(address, settings.basic_auth_user, password.get_secret_value() if password else None)
-    yield (ours := look("connection", lambda known, *_: connect(known, number, wanted), api, project, *needed))
+
+    def connected(known: Api, _project: Project, *services: Service) -> tuple[str, Connected]:
+        return connect(known, number, wanted, services[0].versions if services else ())
+
+    yield (ours := look("connection", connected, api, project, *needed))
     yield look("interactive", lambda known: asked_first(known, number), ours)

@@ -61,7 +61,7 @@ def _answered(client: httpx.Client, path: str) -> httpx.Response:
     address = str(client.base_url).rstrip("/") + path
     try:
         answer = client.get(path)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise AmissError(
             f"{address} cannot be reached ({type(error).__name__}: {error or 'no details'}): start the backend (make "
             "serve), or give its address with --backend"

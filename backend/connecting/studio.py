@@ -11,7 +11,7 @@ from backend.labelstudio.client import Api, Project, release_at
 from backend.labelstudio.configured import images_of
 from backend.labelstudio.context import BOXES, POINTS
 from backend.labelstudio.interface import Control, Interface, interface_of
-from backend.labelstudio.outputs import nothing_holds
+from backend.labelstudio.outputs import nothing_holds, unknown_labels
 from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.settings import Settings
@@ -67,6 +67,8 @@ def _asking(interface: Interface) -> list[Control]:
     for image, control in asking:
         if not interface.holders_on(image):
             raise AmissError(nothing_holds(image, control.labels or ()))
+        if missing := unknown_labels(interface, image, control.labels or ()):
+            raise AmissError(missing)
     return [control for _, control in asking]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +15,14 @@ from backend.labelstudio.addresses import shown
 from backend.labelstudio.failures import unreachable
 from backend.labelstudio.models import Connecting, Model, models_in, refusal_in
 from backend.labelstudio.tokens import LINK, Credentials, Tokens
-from backend.labelstudio.unanswerable import Unanswerable, Unavailable
+from backend.labelstudio.unanswerable import Unanswerable, Unavailable, is_no_word
 
 PAGE = 100
 """Tasks to a page of the API."""
 WHOLE_PAGE = 20
 """Tasks to a page that brings their annotations, which may be large."""
+PAUSES = (1.0, 5.0, 30.0)
+"""Seconds until a page of tasks is asked for again."""
 TITLE = "EdgeSAM"
 """What a backend that is added is called in the project's settings."""
 ACCESS_SECONDS = 20.0
@@ -41,12 +44,15 @@ def release_at(url: str, timeout: float) -> str:
     address = f"{url}/api/version/"
     try:
         answer = httpx.get(address, timeout=timeout)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"is it running? {unreachable(address, error)}", LINK) from None
+    except UnicodeError as error:  # a name that no server can have
+        raise Unanswerable(LINK, f"{shown(address)} is not an address ({error})") from None
+    try:
         if answer.has_redirect_location:
             sent_to = str(answer.headers["location"]).removesuffix("/api/version/")
             raise Unanswerable(LINK, f"{address} sends on to {shown(sent_to)}: set LABEL_STUDIO_URL to where that is")
         return str(answer.json()["release"])
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"is it running? {unreachable(address, error)}", LINK) from None
     except (ValueError, KeyError, TypeError):
         raise Unanswerable(
             LINK, f"{address} answered {answer.status_code} without a version: is LABEL_STUDIO_URL Label Studio's?"
@@ -90,10 +96,7 @@ class Api:
 
     def tasks(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project, in the order of their ids, asked for page by page."""
-        last = 0
-        while page := self._page(project, [_filter("id", "greater", last)], PAGE):
-            yield from page
-            last = int(page[-1]["id"])
+        return self._pages(project, [], PAGE)
 
     def unlabelled_after(self, project: int, task: int, count: int) -> list[dict[str, Any]]:
         """The next tasks that nobody has labelled, in the order in which Label Studio gives them to annotators."""
@@ -101,21 +104,36 @@ class Api:
 
     def annotated(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project that somebody has labelled, with all that is known of them: `annotations` whole."""
-        return self._whole(project, [_filter("total_annotations", "greater", 0)])
+        return self._pages(project, [_filter("total_annotations", "greater", 0)], WHOLE_PAGE, fields="all")
 
     def whole_tasks(self, project: int) -> Iterator[dict[str, Any]]:
         """All tasks of a project, with all that is known of them: `annotations` and `predictions` whole."""
-        return self._whole(project, [])
+        return self._pages(project, [], WHOLE_PAGE, fields="all")
 
     def predict(self, task: int, prediction: Mapping[str, Any]) -> None:
         """Stores a prediction (result, score, model_version) of a task."""
         self._done("POST", "/api/predictions/", json={"task": task, **prediction})
 
-    def _whole(self, project: int, filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        last = 0
-        while page := self._page(project, [_filter("id", "greater", last), *filters], WHOLE_PAGE, fields="all"):
+    def predictions(self, task: int) -> list[dict[str, Any]]:
+        """What is stored for a task."""
+        found = self._asked("/api/predictions/", {"task": task})
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def _pages(self, project: int, filters: list[dict[str, Any]], count: int, **more: str) -> Iterator[dict[str, Any]]:
+        """Page by page. A page for which Label Studio has no word is asked for again: the whole way would be lost."""
+        last, pauses = 0, iter(PAUSES)
+        while True:
+            try:
+                page = self._page(project, [_filter("id", "greater", last), *filters], count, **more)
+            except Unavailable:
+                if (pause := next(pauses, None)) is None:
+                    raise
+                time.sleep(pause)
+                continue
+            if not page:
+                return
             yield from page
-            last = int(page[-1]["id"])
+            last, pauses = int(page[-1]["id"]), iter(PAUSES)
 
     def _page(self, project: int, filters: list[dict[str, Any]], count: int, **more: str) -> list[dict[str, Any]]:
         query = {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
@@ -149,6 +167,10 @@ class Api:
                 )
             if method != "GET" and answer.is_error and (words := refusal_in(answer)):
                 raise Unanswerable(LINK, f"Label Studio answered {answer.status_code}: {words}")
+            if is_no_word(answer.status_code):
+                raise Unavailable(
+                    f"{address} answered {answer.status_code}: Label Studio is busy, or has a fault", LINK
+                )
             if not answer.is_success:
                 raise Unanswerable(
                     LINK,
@@ -157,7 +179,7 @@ class Api:
                 )
             return answer.json()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unanswerable(LINK, f"{address} cannot be reached ({type(error).__name__}: {error})") from None
+            raise Unavailable(f"{address} cannot be reached ({type(error).__name__}: {error})", LINK) from None
         except ValueError:
             raise Unanswerable(LINK, f"{address} did not answer with JSON: is it Label Studio's?") from None
 

@@ -12,6 +12,8 @@ from backend.labelstudio.unanswerable import Unanswerable
 
 LINK = "label studio"
 CONNECTED = "Connected"
+MOST_WORDS = 400
+"""Letters: a refused prediction is quoted whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,19 @@ def models_in(answer: Any) -> list[Model]:
 
 
 def refusal_in(answer: httpx.Response) -> str:
-    """Label Studio's own words of a refusal, without its tags; empty where there are none."""
+    """Label Studio's own words of a refusal, cut and without their tags; empty where there are none."""
     try:
         told = answer.json()
     except ValueError:
         return ""
     if not isinstance(told, dict):
         return ""
-    wrong = told.get("validation_errors")
-    words = [str(word) for found in wrong.values() for word in found] if isinstance(wrong, dict) else []
-    return re.sub(r"<[^>]*>", "", " ".join(words) or str(told.get("detail") or "")).strip()
+    words = " ".join(_texts_in(told.get("validation_errors"))) or str(told.get("detail") or "")
+    return re.sub(r"<[^>]*>", "", words).strip()[:MOST_WORDS]
+
+
+def _texts_in(found: Any) -> list[str]:
+    if isinstance(found, str):
+        return [found]
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+    return [text for one in inner for text in _texts_in(one)]

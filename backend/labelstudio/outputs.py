@@ -43,8 +43,7 @@ def output_for(interface: Interface, to_name: str, labels: Sequence[str]) -> Out
     holders = interface.holders_on(to_name)
     if not holders:
         raise Unanswerable(LINK, nothing_holds(to_name, labels))
-    labelling = [control for control in interface.controls_on(to_name) if control.tag == "labels"]
-    choices = [(one, by) for one in holders for by in (labelling if one.tag == one.kind else [one])]
+    choices = _choices(interface, to_name)
     for holder, labeller in choices:
         if labels and labeller.knows(labels):
             return _output(holder, labeller, labels)
@@ -59,9 +58,26 @@ def output_for(interface: Interface, to_name: str, labels: Sequence[str]) -> Out
                 "No control knows the prompt's label: the mask is sent without one",
                 label=label,
                 add=f"<Label value={quoteattr(label)}/>",
-                inside=f"<{_written(labeller)} name={quoteattr(labeller.name)} toName={quoteattr(to_name)}>",
+                inside=_opened(labeller, to_name),
             )
     return _output(holder, labeller, ())
+
+
+def unknown_labels(interface: Interface, to_name: str, labels: Sequence[str]) -> str | None:
+    """What is to be added where masks of some of these labels would come without one, or None."""
+    choices = _choices(interface, to_name)
+    unknown = [label for label in labels if choices and not any(by.knows([label]) for _, by in choices)]
+    if not unknown:
+        return None
+    inside = "".join(f"<Label value={quoteattr(label)}/>" for label in unknown)
+    return f"masks of {', '.join(unknown)} come without a label; add {inside} inside {_opened(choices[0][1], to_name)}"
+
+
+def _choices(interface: Interface, to_name: str) -> list[tuple[Control, Control]]:
+    """What may hold a mask on this image, and what gives it its label, the preferred ones first."""
+    labelling = [control for control in interface.controls_on(to_name) if control.tag == "labels"]
+    holders = interface.holders_on(to_name)
+    return [(one, by) for one in holders for by in (labelling if one.tag == one.kind else [one])]
 
 
 def _output(holder: Control, labeller: Control | None, labels: Sequence[str]) -> Output:
@@ -69,9 +85,10 @@ def _output(holder: Control, labeller: Control | None, labels: Sequence[str]) ->
     return Output(holder.tag, holder.name, by, tuple(labels))
 
 
-def _written(control: Control) -> str:
-    """The tag as Label Studio's documentation writes it, such as BrushLabels."""
-    return "Labels" if control.tag == "labels" else f"{control.kind.capitalize()}Labels"
+def _opened(control: Control, to_name: str) -> str:
+    """The beginning of its tag, named as Label Studio's documentation writes it, such as BrushLabels."""
+    tag = "Labels" if control.tag == "labels" else f"{control.kind.capitalize()}Labels"
+    return f"<{tag} name={quoteattr(control.name)} toName={quoteattr(to_name)}>"
 
 
 def nothing_holds(to_name: str, labels: Sequence[str]) -> str:

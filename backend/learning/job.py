@@ -16,7 +16,7 @@ from backend.accepted import jobs, versions
 from backend.accepted.annotations import accepted
 from backend.accepted.jobs import Job
 from backend.accepted.versions import Version
-from backend.cores import usable_cores
+from backend.cores import give_way, usable_cores
 from backend.labelstudio.configured import engine_of, segmenter_of, version_engine, weights_of
 from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.unanswerable import Unanswerable
@@ -27,7 +27,7 @@ from backend.learning.refresh import number_of, project_of, refreshed
 from backend.learning.student import DECODER, ENCODER
 from backend.learning.tuning import Learned, Outcome, tuned, version_answers
 from backend.learning.version_files import write_version
-from backend.learning.worker import give_way, stopped_by_signals, work_off
+from backend.learning.worker import stopped_by_signals, work_off
 from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import familiar_in

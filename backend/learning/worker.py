@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,13 +14,9 @@ from filelock import FileLock, Timeout
 
 from backend.accepted import jobs
 from backend.accepted.jobs import Job
-from backend.cores import usable_cores
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.masks import DataError
 from backend.segmentation.weights import WeightsError
-
-AUTOGROUP = Path("/proc/self/autogroup")
-LEAST = 19
 
 log = structlog.stdlib.get_logger("edgesam.learning")
 
@@ -77,17 +72,3 @@ def stopped_by_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def give_way() -> None:
-    """The least priority, for a process that has not imported torch yet.
-
-    Where Linux groups processes by session, niceness counts inside of one only: a session of our own gives way as a
-    whole. That of a person's terminal stays as it is, since it would not come back.
-    """
-    os.nice(LEAST)
-    if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # no such file: processes are not grouped
-            AUTOGROUP.write_text(str(LEAST))
-    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))  # clicks keep a core
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

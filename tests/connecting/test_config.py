@@ -15,7 +15,7 @@ def printed(*words):
 
 def test_it_prints_what_is_to_be_pasted():
     assert printed("Cat", "Dog") == (0, interface_text(["Cat", "Dog"], "brush") + "\n")
-    assert printed("--mask", "polygon", "Big cat") == (0, interface_text(["Big cat"], "polygon") + "\n")
+    assert printed("--mask", "Polygon", " Big cat ") == (0, interface_text(["Big cat"], "polygon") + "\n")
 
 
 def test_every_kind_can_be_asked_for():

@@ -24,6 +24,24 @@ def test_twice_is_once(connected, studio):
     assert len(studio.changes) == 1
 
 
+def test_what_label_studio_reaches_at_another_address_is_connected(connected, studio):
+    """By hand, from a container for example: a second connection would stand behind it, and nobody would ask it."""
+    studio.connect("http://backend:9090", is_interactive=False)
+    told = connected()
+    assert (told.code, len(studio.models)) == (0, 1)
+    assert studio.changes == [("PATCH", "/api/ml/1", WANTED | {"url": "http://backend:9090"})]
+    assert told.lines["connection"][1].startswith("http://backend:9090 was connected already (known by its version")
+    told = connected("--backend", "http://elsewhere:9090")
+    assert [model["url"] for model in studio.models] == ["http://backend:9090", "http://elsewhere:9090"]
+
+
+@pytest.mark.parametrize("address", [f"http://{USER}:{PASSWORD}@h:99999", f"{USER}:{PASSWORD}@h:9090"])
+def test_a_password_in_an_address_that_is_none_is_not_told(connected, address):
+    told = connected("--backend", address)
+    assert told.code == 2
+    assert USER not in told.output
+
+
 def test_what_is_off_is_switched_on(connected, studio):
     studio.connect("http://other", is_interactive=False)
     studio.connect(is_interactive=False)

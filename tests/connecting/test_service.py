@@ -6,7 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from backend.connecting.findings import AmissError
 from backend.connecting.service import own_address, service_at
+from backend.labelstudio.client import release_at
+from backend.labelstudio.unanswerable import Unanswerable
 from backend.settings import Settings
 
 
@@ -39,3 +42,11 @@ def test_a_proxy_is_passed_by(port, monkeypatch):
     settings = Settings(port=port)
     _, service = service_at(own_address(settings), settings)
     assert service.versions == ("v1",)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_name_that_no_server_can_have(host, tmp_path):
+    with pytest.raises(AmissError, match="cannot be reached"):
+        service_at(f"http://{host}", Settings(model_dir=tmp_path))
+    with pytest.raises(Unanswerable, match=r"is not an address|cannot be reached"):
+        release_at(f"http://{host}", 1)

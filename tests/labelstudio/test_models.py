@@ -49,3 +49,15 @@ def test_a_password_is_sent_and_not_shown():
 )
 def test_the_words_of_a_refusal(answer, words):
     assert refusal_in(answer) == words
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [({"url": 5}, ""), ({"url": "no such host"}, "no such host"), ({"a": {"b": ["one", {"c": "two"}]}}, "one two")],
+)
+def test_refusals_of_any_shape(errors, words):
+    assert refusal_in(httpx.Response(400, json={"validation_errors": errors})) == words
+
+
+def test_a_refusal_that_quotes_a_whole_mask_is_cut():
+    assert len(refusal_in(httpx.Response(400, json={"detail": "x" * 1_000_000}))) == 400

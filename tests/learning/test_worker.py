@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 from filelock import FileLock
@@ -82,17 +80,3 @@ def test_where_another_process_works_nothing_happens(tmp_path):
     with FileLock(tmp_path / jobs.LOCK):
         assert not work_off(tmp_path, lambda _job: "learned")
     assert states(tmp_path) == [("1.5", "queued", 0, "")]
-
-
-@pytest.mark.parametrize("own_session", [True, False])
-def test_a_process_gives_way_but_not_the_session_of_a_terminal(tmp_path, own_session):
-    group = tmp_path / "autogroup"
-    code = (
-        "import os, pathlib; from backend.learning import worker; "
-        f"worker.AUTOGROUP = pathlib.Path({str(group)!r}); worker.give_way(); print(os.nice(0))"
-    )
-    started = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, start_new_session=own_session
-    )
-    assert int(started.stdout) == 19
-    assert group.exists() is own_session

@@ -9,27 +9,29 @@ from backend.labelstudio.answering_boxes import answer_boxes
 from backend.labelstudio.boxes import boxes_on
 from backend.labelstudio.predictions import engine_for
 from backend.labelstudio.segmenter import Segmenter
-from backend.labelstudio.whole_project import Work, project_seen, side_by_side
+from backend.projects.whole_project import Work, project_of, side_by_side
 
 
 def prelabel(segmenter: Segmenter, number: int) -> Work:
     """What has a prediction of this version is left as it is: start it again where it ended.
 
-    Raises Unanswerable as `project_seen` does, here or from `done`.
+    Raises Unanswerable as `project_of` does, here or from `done`.
     """
-    api, project = project_seen(segmenter, number)
+    api, project = project_of(segmenter, number)
 
     def one(task: Mapping[str, Any]) -> bool:
         task = {**task, "project": project.key}
         boxes = boxes_on(task)
-        if not boxes or _has(task, engine_for(segmenter, task).version):
+        if not boxes or _has(task.get("predictions"), engine_for(segmenter, task).version):
             return False
-        api.predict(task["id"], answer_boxes(segmenter, task, project.label_config, boxes))
+        prediction = answer_boxes(segmenter, task, project.label_config, boxes)
+        if _has(api.predictions(task["id"]), prediction["model_version"]):
+            return False  # somebody else made masks meanwhile
+        api.predict(task["id"], prediction)
         return True
 
     return Work(project.tasks, side_by_side(one, api.whole_tasks(number)))
 
 
-def _has(task: Mapping[str, Any], version: str) -> bool:
-    predictions = task.get("predictions") or []
-    return any(one.get("model_version") == version for one in predictions if isinstance(one, Mapping))
+def _has(predictions: Any, version: str) -> bool:
+    return any(one.get("model_version") == version for one in predictions or [] if isinstance(one, Mapping))

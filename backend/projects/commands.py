@@ -13,7 +13,7 @@ from backend.settings import Settings
 
 if TYPE_CHECKING:
     from backend.labelstudio.segmenter import Segmenter
-    from backend.labelstudio.whole_project import Work
+    from backend.projects.whole_project import Work
 
 project_app = typer.Typer()
 
@@ -26,7 +26,7 @@ def precompute_command(project: Annotated[int, Number]) -> None:
     settings = settings_given()
     if not settings.edgesam_disk_cache_mb:
         raise ended("EDGESAM_DISK_CACHE_MB=0: there is no cache to fill; give it room for 2 MiB an image", WRONG_USE)
-    from backend.labelstudio.precompute import precompute
+    from backend.projects.precompute import precompute
 
     def begun(segmenter: Segmenter) -> Work:
         work = precompute(segmenter, project)
@@ -52,7 +52,7 @@ def prelabel_command(project: Annotated[int, Number]) -> None:
     May be stopped and started again.
     """
     settings = settings_given()
-    from backend.labelstudio.prelabel import prelabel
+    from backend.projects.prelabel import prelabel
 
     _, counted = _through(settings, lambda segmenter: prelabel(segmenter, project))
     _end(f"{counted['made']} tasks got masks, {counted['left']} have no boxes or had masks", counted["failed"])
@@ -65,6 +65,7 @@ def _through(settings: Settings, begun: Callable[[Segmenter], Work]) -> tuple[Se
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from backend.cores import give_way
     from backend.labelstudio.configured import engine_of, project_versions_of, segmenter_of, weights_of
     from backend.labelstudio.unanswerable import Unanswerable
     from backend.segmentation.engines import Engine
@@ -78,6 +79,7 @@ def _through(settings: Settings, begun: Callable[[Segmenter], Work]) -> tuple[Se
     columns = TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:
         work = begun(segmenter)
+        give_way()  # to the service that answers clicks
         engine.set_result(engine_of(settings, weights_of(settings)))
         with Progress(*columns) as progress:
             for done in progress.track(work.done, total=work.tasks):

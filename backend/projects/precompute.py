@@ -7,15 +7,15 @@ from typing import Any
 
 from backend.labelstudio.answering import prepare
 from backend.labelstudio.segmenter import Segmenter
-from backend.labelstudio.whole_project import Work, project_seen, side_by_side
+from backend.projects.whole_project import Work, project_of, side_by_side
 
 
 def precompute(segmenter: Segmenter, number: int) -> Work:
     """Everything is asked for again, but only what is not in the cache is encoded: start it again where it ended.
 
-    segmenter: its embeddings must be kept in files. Raises Unanswerable as `project_seen` does, here or from `done`.
+    segmenter: its embeddings must be kept in files. Raises Unanswerable as `project_of` does, here or from `done`.
     """
-    api, project = project_seen(segmenter, number)
+    api, project = project_of(segmenter, number)
 
     def one(task: Mapping[str, Any]) -> bool:
         prepare(segmenter, task, project.label_config)

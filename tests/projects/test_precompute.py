@@ -6,8 +6,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from backend.labelstudio.precompute import precompute
+from backend.labelstudio import client
 from backend.labelstudio.unanswerable import Unanswerable
+from backend.projects.precompute import precompute
 from backend.segmentation.embedding_files import EmbeddingFiles
 from backend.segmentation.embeddings import EmbeddingCache
 from tests.labelstudio.standins import LABEL_STUDIO, DiscEngine, loader, picture, segmenter_of
@@ -61,11 +62,34 @@ def test_all_tasks_are_encoded_and_a_second_time_none(tmp_path):
     assert len(list(tmp_path.glob("*.embedding"))) == 7
 
 
-@pytest.mark.parametrize("tags", ['<Image name="photo" value="$image"/>', '<Text name="text" value="$text"/>'])
-def test_a_project_in_which_nothing_holds_masks_is_refused(tmp_path, tags):
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ('<Image name="photo" value="$image"/>', r"in project 5 no brush.* add <BrushLabels"),
+        ('<Text name="text" value="$text"/>', r"of project 5 has no <Image>"),
+    ],
+)
+def test_a_project_in_which_nothing_holds_masks_is_refused(tmp_path, tags, told):
     segmenter, _ = segmenter_at(tmp_path, {1: "/data/upload/5/1.jpg"}, f"<View>{tags}</View>")
-    with pytest.raises(Unanswerable, match=r"project 5 has no pictures to click on: .*add <BrushLabels"):
+    with pytest.raises(Unanswerable, match=told):
         precompute(segmenter, 5)
+
+
+def test_a_page_of_tasks_is_asked_for_again_and_in_the_end_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "PAUSES", (0.0, 0.0))
+    answers = [503, 502, None, 503, 503, 503]
+    segmenter, project = segmenter_at(tmp_path, {number: f"/data/upload/5/{number}.jpg" for number in range(1, 8)})
+
+    def shaky(request):
+        if request.url.path == "/api/tasks/" and (status := answers.pop(0)):
+            return httpx.Response(status)
+        return project(request)
+
+    images = loader(shaky, label_studio_url=LABEL_STUDIO, api_key="legacy")
+    work = precompute(replace(segmenter, images=images), 5)
+    with pytest.raises(Unanswerable, match="answered 503: Label Studio is busy"):
+        list(work.done)
+    assert answers == []
 
 
 def test_a_broken_task_is_told_and_the_others_are_done(tmp_path):

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from backend.labelstudio import rle
-from backend.labelstudio.prelabel import prelabel
 from backend.labelstudio.unanswerable import Unanswerable
-from tests.labelstudio.standins import LABEL_STUDIO, loader, segmenter_of
+from backend.projects.prelabel import prelabel
+from tests.labelstudio.standins import LABEL_STUDIO, DiscEngine, loader, segmenter_of
 from tests.labelstudio.test_answering import CONFIG, LEFT, RIGHT, boxed, task
 
 
@@ -17,7 +17,7 @@ class Project:
 
     def __init__(self, *tasks, refuses=()):
         self.tasks = {number: {**one, "id": number} for number, one in enumerate(tasks, 1)}
-        self.stored, self.refuses = {}, refuses
+        self.stored, self.refuses, self.meanwhile = {}, refuses, {}
 
     def __call__(self, request):
         assert request.headers["authorization"] == "Token legacy"
@@ -30,7 +30,12 @@ class Project:
             return httpx.Response(
                 200, json={"tasks": [one for number, one in self.tasks.items() if number > after][:2]}
             )
-        assert (request.method, request.url.path) == ("POST", "/api/predictions/")
+        assert request.url.path == "/api/predictions/"
+        if request.method == "GET":
+            number = int(request.url.params["task"])
+            return httpx.Response(
+                200, json=[*self.tasks[number].get("predictions", []), *self.meanwhile.get(number, [])]
+            )
         prediction = json.loads(request.content)
         if prediction["task"] in self.refuses:
             return httpx.Response(400, json={"detail": "no, thanks"})
@@ -50,6 +55,7 @@ def test_boxes_of_detectors_and_people_become_predictions():
     assert done(project) == {1: (True, None), 2: (False, None), 3: (True, None)}
     assert project.stored.keys() == {1, 3}
     assert project.stored[1]["model_version"] == "disc-v1"
+    assert project.stored[1]["score"] > 0.9
     left, right = (rle.decode(region["value"]["rle"], 80, 60) for region in project.stored[1]["result"])
     assert left[24, 20]
     assert right[24, 60]
@@ -75,6 +81,27 @@ def test_what_has_masks_of_this_version_is_left_as_it_is():
     project = Project(old, new)
     assert done(project) == {1: (True, None), 2: (False, None)}
     assert project.stored.keys() == {1}
+
+
+def test_what_somebody_else_made_meanwhile_is_not_made_again():
+    project = Project(boxed(LEFT), boxed(RIGHT))
+    project.meanwhile = {1: [{"model_version": "disc-v1"}]}
+    assert done(project) == {1: (False, None), 2: (True, None)}
+    assert project.stored.keys() == {2}
+
+
+def test_a_fault_of_ours_is_that_tasks_failure(monkeypatch):
+    broken = DiscEngine()
+    decode = broken.decode
+
+    def decode_once(*arguments):
+        broken.decode = decode
+        raise RuntimeError("out of order")
+
+    broken.decode = decode_once
+    found = done(Project(boxed(LEFT), boxed(LEFT), boxed(RIGHT)), engine=broken)
+    assert sorted(made for made, _ in found.values()) == [False, True, True]
+    assert [failure for _, failure in found.values() if failure] == ["RuntimeError: out of order"]
 
 
 def test_what_fails_is_told_and_the_others_are_done():

@@ -3,18 +3,27 @@
 import pytest
 from typer.testing import CliRunner
 
+from backend import cores
 from backend.__main__ import app
-from backend.labelstudio import configured, precompute, prelabel
+from backend.labelstudio import configured
 from backend.labelstudio.unanswerable import Unanswerable
-from backend.labelstudio.whole_project import Done, Work
+from backend.projects import precompute, prelabel
+from backend.projects.whole_project import Done, Work
 from tests.labelstudio.standins import DiscEngine
 
 MADE, LEFT, FAILED = Done(1, made=True), Done(2, made=False), Done(3, made=False, failure="its picture is gone")
 
 
 @pytest.fixture
-def called(monkeypatch, tmp_path):
+def given_way():
+    """Filled when a verb gives way to others."""
+    return []
+
+
+@pytest.fixture
+def called(monkeypatch, tmp_path, given_way):
     """called(verb, tasks done, their number, VARIABLE=value) -> exit status, output."""
+    monkeypatch.setattr(cores, "give_way", lambda: given_way.append(True))  # it would hold for all tests to come
     monkeypatch.setattr(configured, "weights_of", lambda _: None)
     monkeypatch.setattr(configured, "engine_of", lambda _settings, _weights: DiscEngine())
 
@@ -27,9 +36,10 @@ def called(monkeypatch, tmp_path):
     return call
 
 
-def test_what_was_made_left_and_failed_is_counted(called):
+def test_what_was_made_left_and_failed_is_counted(called, given_way):
     code, output = called("prelabel", [MADE, LEFT, LEFT])
     assert code == 0
+    assert given_way
     assert output.splitlines()[-1] == "1 tasks got masks, 2 have no boxes or had masks, 0 tasks failed"
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import structlog
+
 from backend.labelstudio.client import Api, Project
 from backend.labelstudio.interface import LINK, interface_of
 from backend.labelstudio.outputs import nothing_holds
@@ -16,6 +18,9 @@ from backend.labelstudio.unanswerable import Unanswerable
 
 AT_ONCE = 4
 """Tasks on their way at once: the pictures of some are downloaded while that of another is encoded."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Work:
     done: Iterator[Done]
 
 
-def project_seen(segmenter: Segmenter, number: int) -> tuple[Api, Project]:
+def project_of(segmenter: Segmenter, number: int) -> tuple[Api, Project]:
     """The API that knows this project, and the project. Raises Unanswerable where Label Studio does not say what it
     has, and where its labelling configuration has nothing that holds masks."""
     api = segmenter.images.api({"project": number})
@@ -47,16 +52,17 @@ def project_seen(segmenter: Segmenter, number: int) -> tuple[Api, Project]:
         )
     project = api.project(number)
     interface = interface_of(project.label_config)
+    if not interface.images:
+        raise Unanswerable(LINK, f"the labelling configuration of project {number} has no <Image>")
     if not any(interface.holders_on(image.name) for image in interface.images):
-        name = interface.images[0].name if interface.images else "image"
-        raise Unanswerable(LINK, f"project {number} has no pictures to click on: {nothing_holds(name, ())}")
+        raise Unanswerable(LINK, f"in project {number} {nothing_holds(interface.images[0].name, ())}")
     return api, project
 
 
 def side_by_side(work: Callable[[Mapping[str, Any]], bool], tasks: Iterator[dict[str, Any]]) -> Iterator[Done]:
     """Each task as it is done. Whoever stops asking waits only for those that have begun.
 
-    work: whether there was something to do for a task; what it raises as Unanswerable is that task's failure.
+    work: whether there was something to do for a task; what it raises is that task's failure, and the others go on.
     """
 
     def one(task: Mapping[str, Any]) -> Done:
@@ -64,6 +70,9 @@ def side_by_side(work: Callable[[Mapping[str, Any]], bool], tasks: Iterator[dict
             return Done(task["id"], work(task))
         except Unanswerable as error:
             return Done(task["id"], made=False, failure=str(error))
+        except Exception as error:
+            log.exception("A task failed", task=task["id"])
+            return Done(task["id"], made=False, failure=f"{type(error).__name__}: {error}")
 
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="project")
     running: set[Future[Done]] = set()
