@@ -10,6 +10,10 @@ FAILED, WRONG_USE = 1, 2
 """What a command ends with: something could not be done; something was said wrongly."""
 
 
+PROJECT = typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
+"""The option --project of all verbs that have one."""
+
+
 def settings_given(**given: object) -> Settings:
     """The settings of the environment, but for those `given`. What is wrong with them ends the command."""
     try:

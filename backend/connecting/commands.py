@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import HttpUrl, ValidationError
 
-from backend.command_line import FAILED, settings_given
+from backend.command_line import FAILED, PROJECT, settings_given
 from backend.labelstudio.interface_text import interface_text
 
 if TYPE_CHECKING:
     from backend.connecting.findings import Finding
 
 connecting_app = typer.Typer(no_args_is_help=True)
-
-Number = typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
 
 
 class Kind(StrEnum):
@@ -44,7 +42,7 @@ def _address(given: str | None) -> str | None:
 
 @connecting_app.command("connect")
 def connect_command(
-    project: Annotated[int, Number],
+    project: Annotated[int, PROJECT],
     backend: Annotated[
         str | None,
         typer.Option(
@@ -68,7 +66,7 @@ def connect_command(
 
 @connecting_app.command("doctor")
 def doctor_command(
-    project: Annotated[int | None, Number] = None,
+    project: Annotated[int | None, PROJECT] = None,
     backend: Annotated[
         str | None,
         typer.Option(

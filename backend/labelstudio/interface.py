@@ -14,7 +14,6 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import quoteattr
 
-import structlog
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
@@ -26,8 +25,6 @@ HOLDERS = (("brush", "bitmask", "polygon"), ("ellipse",), ("rectangle",))
 each kind there is a tag with labels of its own ("brushlabels") and one without ("brush")."""
 KINDS = ("keypoint", *(kind for kinds in HOLDERS for kind in kinds))
 VARIABLE = re.compile(r"\$(\w[\w.\[\]]*)")
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
+from backend.labelstudio.tokens import LINK
 from backend.labelstudio.unanswerable import Unanswerable
 
-LINK = "label studio"
 CONNECTED = "Connected"
 MOST_WORDS = 400
 """Letters: a refused prediction is quoted whole."""

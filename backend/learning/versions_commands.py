@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backend.command_line import FAILED, ended, settings_given
+from backend.command_line import FAILED, PROJECT, ended, settings_given
 from backend.learning.command_line import told
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 BASE = "base"
 
 versions_app = typer.Typer(no_args_is_help=True)
-
-Number = Annotated[int, typer.Option(min=1, help="The project's number, as in its address in Label Studio.")]
 
 
 @versions_app.command("versions")
@@ -49,7 +47,7 @@ def versions_command(
 
 @versions_app.command("rollback")
 def rollback_command(
-    project: Number,
+    project: Annotated[int, PROJECT],
     to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else what served before.")] = None,
 ) -> None:
     """Let another version serve a project: the one before, one of its versions, or the base weights."""

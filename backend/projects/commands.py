@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.command_line import FAILED, WRONG_USE, ended, settings_given
+from backend.command_line import FAILED, PROJECT, WRONG_USE, ended, settings_given
 from backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
 project_app = typer.Typer()
 
-Number = typer.Option(min=1, help="The project's number, as in its address in Label Studio.")
-
 
 @project_app.command("precompute")
-def precompute_command(project: Annotated[int, Number]) -> None:
+def precompute_command(project: Annotated[int, PROJECT]) -> None:
     """Encode all images of a project ahead, so that no first click waits. May be stopped and started again."""
     settings = settings_given()
     if not settings.edgesam_disk_cache_mb:
@@ -46,7 +44,7 @@ def precompute_command(project: Annotated[int, Number]) -> None:
 
 
 @project_app.command("prelabel")
-def prelabel_command(project: Annotated[int, Number]) -> None:
+def prelabel_command(project: Annotated[int, PROJECT]) -> None:
     """Make masks of the boxes on a project's tasks, a detector's or people's, and store them as predictions.
 
     May be stopped and started again.
