@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.labelstudio import rle
-from backend.segmentation.outlines import box_of, ellipse_of, polygons_of
+from backend.segmentation.extents import box_of, ellipse_of
 
 Mask = NDArray[np.bool_]
 Value = dict[str, Any]
@@ -42,6 +42,8 @@ def _bitmask(mask: Mask) -> Value:
 
 
 def _polygons(mask: Mask, clicks: Sequence[tuple[float, float]]) -> list[Value]:
+    from backend.segmentation.outlines import polygons_of  # shapely takes 6 MiB: where polygons are wanted only
+
     height, width = mask.shape
     outlines = polygons_of(mask, [(x * width / 100, y * height / 100) for x, y in clicks])
     return [{"points": [[x * 100 / width, y * 100 / height] for x, y in one], "closed": True} for one in outlines]

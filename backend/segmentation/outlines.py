@@ -1,21 +1,18 @@
-"""A mask -> shapes that lie around it: outlines, an upright box, an ellipse. All in pixels of the image (x right,
-y down; a pixel's corners are whole numbers, its centre is at +0.5)."""
+"""A mask -> polygons around it, in pixels of the image (x right, y down; a pixel's corners are whole numbers)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import cv2
 import numpy as np
 import shapely
 from contourpy import FillType, contour_generator
-from numpy.typing import NDArray
 from shapely.geometry import LineString, Point, Polygon
 
-from backend.segmentation.prompts import Box
+from backend.segmentation.extents import Corner, Mask, box_of
 
 COARSENESS = 0.0075
 """How far an outline may leave the mask's edge, as a share of the square root of the mask's area: a larger thing gets
@@ -40,20 +37,8 @@ MOST_CELLS = 8_000_000
 FULL = 255
 """A pixel that is covered wholly."""
 
-Mask = NDArray[np.bool_]
-Corner = tuple[float, float]
 Ring = Sequence[tuple[float, ...]]
 """Corners of a closed line in shapely's way: the first one comes again at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ellipse:
-    """centre, and radii along its own axes: the first axis is turned clockwise from x to the right by `rotation`
-    degrees."""
-
-    centre: Corner
-    radii: tuple[float, float]
-    rotation: float
 
 
 def polygons_of(mask: Mask, clicks: Sequence[Corner] = ()) -> list[list[Corner]]:
@@ -70,26 +55,6 @@ def polygons_of(mask: Mask, clicks: Sequence[Corner] = ()) -> list[list[Corner]]
     meant = [Point(place) for place in clicks]
     counted = [part for n, part in enumerate(parts) if not n or part.area >= SMALLEST * area or _holds(part, meant)]
     return [_keyholed(_simple(_filled(part, SMALLEST * area, meant), coarseness)) for part in counted]
-
-
-def box_of(mask: Mask) -> Box:
-    """Left, top, right, bottom of a mask that is not empty: the edges of its outermost pixels."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-
-
-def ellipse_of(mask: Mask) -> Ellipse:
-    """The ellipse of the area, centre and direction of a mask that is not empty (its first and second moments)."""
-    left, top, right, bottom = (int(side) for side in box_of(mask))
-    moments = cv2.moments(mask[top:bottom, left:right].view(np.uint8), binaryImage=True)
-    area = moments["m00"]
-    xx, xy, yy = (moments[name] / area for name in ("mu20", "mu11", "mu02"))
-    # A pixel is a square, not a point: a line of pixels is as wide as one.
-    variances, axes = np.linalg.eigh(np.array([[xx, xy], [xy, yy]]) + np.eye(2) / 12)
-    across, along = np.sqrt(variances * area / (math.pi * math.sqrt(variances.prod())))
-    centre = left + moments["m10"] / area + 0.5, top + moments["m01"] / area + 0.5
-    x, y = axes[:, 1]
-    return Ellipse(centre, (float(along), float(across)), math.degrees(math.atan2(y, x)) % 180)
 
 
 def _parts(mask: Mask, coarseness: float) -> list[Polygon]:

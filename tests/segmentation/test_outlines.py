@@ -1,6 +1,4 @@
-"""Outlines, boxes and ellipses of masks, in pixels: filled again they are the mask."""
-
-import math
+"""Outlines of masks, in pixels: filled again they are the mask."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from backend.segmentation.outlines import MOST_CORNERS, box_of, ellipse_of, polygons_of
+from backend.segmentation.outlines import MOST_CORNERS, polygons_of
 
 
 def canvas(height, width):
@@ -203,30 +201,3 @@ def test_any_mask_has_outlines_of_at_least_three_corners_inside_the_picture(mask
         assert min(ys) >= 0
         assert max(xs) <= width
         assert max(ys) <= height
-
-
-def test_the_box_is_around_the_outermost_pixels():
-    mask = np.zeros((40, 50), bool)
-    mask[5, 7], mask[30, 45] = True, True
-    assert box_of(mask) == (7, 5, 46, 31)
-
-
-@pytest.mark.parametrize("degrees", [0, 30, 90, 135])
-def test_an_ellipse_is_found_again(degrees):
-    ys, xs = canvas(300, 400)
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    along, across = (xs - 220) * cos + (ys - 130) * sin, (ys - 130) * cos - (xs - 220) * sin
-    found = ellipse_of((along / 100) ** 2 + (across / 40) ** 2 < 1)
-    assert found.centre == pytest.approx((220, 130), abs=0.5)
-    assert found.radii == pytest.approx((100, 40), rel=0.02)
-    assert math.cos(math.radians(2 * (found.rotation - degrees))) > 0.999
-
-
-def test_the_ellipse_of_a_line_of_pixels_has_a_width():
-    mask = np.zeros((20, 20), bool)
-    mask[4, 3:13] = True
-    found = ellipse_of(mask)
-    assert found.centre == (8, 4.5)
-    along, across = found.radii
-    assert math.pi * along * across == pytest.approx(10)
-    assert along / across == pytest.approx(10)
