@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import HttpUrl, ValidationError
 
 from backend.command_line import FAILED, PROJECT, settings_given
-from backend.labelstudio.interface_text import interface_text
+from backend.labelstudio.interface_text import Kind, interface_text
 
 if TYPE_CHECKING:
     from backend.connecting.findings import Finding
 
 connecting_app = typer.Typer(no_args_is_help=True)
-
-
-class Kind(StrEnum):
-    """Kinds of regions that hold masks."""
-
-    BRUSH = "brush"
-    BITMASK = "bitmask"
-    POLYGON = "polygon"
-    ELLIPSE = "ellipse"
-    RECTANGLE = "rectangle"
 
 
 def _address(given: str | None) -> str | None:
@@ -102,7 +91,7 @@ def config_command(
         raise typer.BadParameter(f"{twice} is there twice")
     if not all(labels):
         raise typer.BadParameter("a label is empty")
-    typer.echo(interface_text(labels, mask.value))
+    typer.echo(interface_text(labels, mask))
 
 
 def _shown(findings: Iterator[Finding[Any]]) -> list[Finding[Any]]:

@@ -70,10 +70,12 @@ def connect(api: Api, number: int, wanted: Connecting, versions: Sequence[str] =
 
     versions: this backend's. One of these that Label Studio reaches at another address counts as connected.
     """
-    asked, models = wanted, api.models(number)
+    models = api.models(number)
     there = next((one for one in models if _same(one.url, wanted.url)), None)
+    known_by = ""
     if there is None and (known := [one for one in models if one.version in versions and one.state == CONNECTED]):
         there, wanted = known[0], replace(wanted, url=known[0].url)
+        known_by = " (known by its version; if that is another one, give --backend ADDRESS)"
     if there is None or not there.interactive or there.state != CONNECTED:
         try:
             api.connect(number, wanted, there.number if there else None)
@@ -83,7 +85,6 @@ def connect(api: Api, number: int, wanted: Connecting, versions: Sequence[str] =
     if there is None:
         return f"{wanted.url} is connected now, with Interactive preannotations on", connected
     changed = "" if there.interactive else "; Interactive preannotations was off, and is on now"
-    known_by = " (known by its version; if that is another one, give --backend ADDRESS)" if wanted is not asked else ""
     return f"{wanted.url} was connected already{known_by}{changed}", connected
 
 

@@ -11,7 +11,7 @@ import structlog
 from backend.labelstudio.boxes import boxes_on
 from backend.labelstudio.context import MOST_OBJECTS, Ask, asks_of
 from backend.labelstudio.interface import LINK, Interface, interface_of
-from backend.labelstudio.predictions import here_still, noted, prediction_for, tell
+from backend.labelstudio.predictions import engine_for, here_still, noted, prediction_for, tell
 from backend.labelstudio.regions import prediction_of
 from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.unanswerable import Unanswerable
@@ -86,10 +86,13 @@ def answer_boxes(
     for items in boxes:
         with noted(refused):
             asks += asks_of({"result": list(items)}, {}, interface)
-    tell(refused, answered=len(asks))
-    few = [asks[begin : begin + MOST_OBJECTS] for begin in range(0, len(asks), MOST_OBJECTS)]
-    answers = [prediction_for(segmenter, task, interface, ones, go_on, hurried=False) for ones in few]
-    return prediction_of([region for one in answers for region in one["result"]], answers[0]["model_version"])
+    results, version = [], engine_for(segmenter, task).version
+    for begin in range(0, len(asks), MOST_OBJECTS):
+        with noted(refused):
+            few = asks[begin : begin + MOST_OBJECTS]
+            results += prediction_for(segmenter, task, interface, few, go_on, hurried=False)["result"]
+    tell(refused, answered=len(results))
+    return prediction_of(results, version)
 
 
 def _holds_only_boxes(interface: Interface) -> bool:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from xml.sax.saxutils import quoteattr
 
-HOLDING = {
-    "brush": "BrushLabels",
-    "bitmask": "BitmaskLabels",
-    "polygon": "PolygonLabels",
-    "ellipse": "EllipseLabels",
-    "rectangle": "RectangleLabels",
-}
-"""What may hold the masks, and its tag."""
+
+class Kind(StrEnum):
+    """Kinds of regions that hold masks."""
+
+    BRUSH = "brush"
+    BITMASK = "bitmask"
+    POLYGON = "polygon"
+    ELLIPSE = "ellipse"
+    RECTANGLE = "rectangle"
+
+
 COLOURS = ("#3182bd", "#e6550d", "#31a354", "#756bb1", "#d6a700", "#c51b8a", "#00918f", "#8c510a", "#636363", "#b2182b")
 KEYS = 9
 """The digits 1 to 9 choose labels; Label Studio finds keys of its own where there are not enough for all."""
 
 
-def interface_text(labels: Sequence[str], holding: str) -> str:
-    """A labelling interface in which clicks and boxes of these labels become masks of the kind `holding`: one of
-    HOLDING. Its image comes from the field "image" of a task's data."""
+def interface_text(labels: Sequence[str], kind: Kind) -> str:
+    """A labelling interface in which clicks and boxes of these labels become masks of this kind. Its image comes from
+    the field "image" of a task's data."""
     smart, passive = 'smart="true" smartOnly="true"', 'smart="false"'
     controls = (
         ("KeyPointLabels", "click", smart),
         ("RectangleLabels", "box", smart),
-        (HOLDING[holding], "mask", passive),
+        (f"{kind.capitalize()}Labels", "mask", passive),
     )
     lines = ["<View>"]
     for number, (tag, name, attributes) in enumerate(controls):

@@ -19,7 +19,6 @@ from backend.labelstudio.unanswerable import Unanswerable
 AT_ONCE = 4
 """Tasks on their way at once: the pictures of some are downloaded while that of another is encoded."""
 
-
 log = structlog.get_logger()
 
 

@@ -4,8 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.__main__ import app
-from backend.connecting.commands import Kind
-from backend.labelstudio.interface_text import HOLDING, interface_text
+from backend.labelstudio.interface_text import Kind, interface_text
 
 
 def printed(*words):
@@ -14,12 +13,8 @@ def printed(*words):
 
 
 def test_it_prints_what_is_to_be_pasted():
-    assert printed("Cat", "Dog") == (0, interface_text(["Cat", "Dog"], "brush") + "\n")
-    assert printed("--mask", "Polygon", " Big cat ") == (0, interface_text(["Big cat"], "polygon") + "\n")
-
-
-def test_every_kind_can_be_asked_for():
-    assert [kind.value for kind in Kind] == list(HOLDING)
+    assert printed("Cat", "Dog") == (0, interface_text(["Cat", "Dog"], Kind.BRUSH) + "\n")
+    assert printed("--mask", "Polygon", " Big cat ") == (0, interface_text(["Big cat"], Kind.POLYGON) + "\n")
 
 
 @pytest.mark.parametrize(

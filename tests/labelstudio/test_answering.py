@@ -146,6 +146,15 @@ def test_a_task_may_have_more_boxes_than_one_request():
     assert prediction["score"] == pytest.approx(1)
 
 
+def test_the_last_of_many_boxes_may_lie_outside():
+    many = [(x, y, 4, 4) for x in range(0, 100, 5) for y in range(0, 50, 5)]
+    assert len(many) == 200
+    with structlog.testing.capture_logs() as logs:
+        [prediction] = answer(segmenter_of(), [boxed(*many, (150, 150, 4, 4))], CONFIG, None)
+    assert len(prediction["result"]) == 200
+    assert ["outside" in line["message"] for line in logs if line["event"] == "left_out"] == [True]
+
+
 def test_where_only_rectangles_hold_masks_boxes_stay_boxes():
     config = CONFIG.replace('BrushLabels name="brush"', 'RectangleLabels smart="false" name="brush"').replace(
         "</BrushLabels>", "</RectangleLabels>"
