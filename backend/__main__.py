@@ -16,6 +16,7 @@ from backend.connecting.commands import connecting_app
 from backend.learning.distill_commands import distill_app
 from backend.learning.evaluate_commands import evaluate_app
 from backend.learning.finetune_commands import finetune_app
+from backend.learning.proposals_commands import proposals_app
 from backend.learning.versions_commands import versions_app
 from backend.projects.commands import project_app
 
@@ -33,6 +34,7 @@ app.add_typer(project_app)
 app.add_typer(evaluate_app)
 app.add_typer(distill_app)
 app.add_typer(finetune_app)
+app.add_typer(proposals_app)
 app.add_typer(versions_app)
 app.command("benchmark")(benchmark_command)
 

@@ -119,6 +119,11 @@ def projects(folder: Path) -> list[str]:
     return sorted((row[0] for row in rows), key=_made, reverse=True)
 
 
+def full_name(folder: Path, number: str) -> str:
+    """The newest project of this number: another Label Studio may have had one before. The number where none is."""
+    return next((name for name in projects(folder) if name.partition(".")[0] == number), number)
+
+
 def _made(project: str) -> tuple[int, str]:
     _, _, seconds = project.partition(".")
     return int(seconds) if seconds.isdecimal() else 0, project

@@ -36,6 +36,11 @@ class Version:
     job: int | None
 
 
+def proposer_file(folder: Path, project: str) -> Path:
+    """What finds more objects like those that were accepted; it is there where a job found it good enough."""
+    return folder / FOLDER / project / "proposer.safetensors"
+
+
 def next_number(folder: Path, project: str) -> int:
     """The number of the project's next version; the first is 1."""
     with reading(folder) as connection:

@@ -7,12 +7,12 @@ from typing import Any
 
 import structlog
 
-from backend.labelstudio.answering_boxes import from_boxes
 from backend.labelstudio.context import asks_of
 from backend.labelstudio.interface import Interface, interface_of
 from backend.labelstudio.predictions import engine_for, here_still, noted, prediction_for, tell
 from backend.labelstudio.segmenter import Segmenter, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
+from backend.labelstudio.unasked import unasked
 
 FIRST_PICTURES = 4
 """As many pictures of a task are prepared at most."""
@@ -31,7 +31,7 @@ def answer(
     """One entry per task, in order.
 
     project: "<id>.<time it was made>", where the request says it; tasks hold the id alone, which two Label Studios may
-    both have. Without a context the boxes that lie on the tasks become masks, see `from_boxes`. With one a prediction,
+    both have. Without a context there may be something to make all the same, see `unasked`. With one a prediction,
     whose result is empty where the context asks for nothing (only negative clicks) or the model finds nothing.
     go_on: called before each mask; what it raises ends the answer.
 
@@ -43,7 +43,7 @@ def answer(
     if not context:
         if len(tasks) == 1:
             segmenter.opened(tasks[0], label_config)
-        return from_boxes(segmenter, tasks, label_config, go_on)
+        return unasked(segmenter, tasks, label_config, go_on)
     interface = interface_of(label_config)
     predictions: list[dict[str, Any] | list[Any]] = [[] for _ in tasks]
     refused: list[Unanswerable] = []

@@ -15,6 +15,7 @@ from backend.labelstudio.answering import prepare
 from backend.labelstudio.images import ImageLoader
 from backend.labelstudio.places import Places
 from backend.labelstudio.prefetch import Prefetch, following
+from backend.labelstudio.project_proposers import proposer_for
 from backend.labelstudio.project_versions import ProjectVersions
 from backend.labelstudio.segmenter import Segmenter
 from backend.segmentation import predictor
@@ -151,6 +152,7 @@ def segmenter_of(
         embeddings,
         settings.edgesam_smallest_part,
         version_for=version_for,
+        proposer_for=partial(proposer_for, settings.model_dir),
         at_once=Places(settings.threads),
     )
     if observe:

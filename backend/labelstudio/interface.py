@@ -80,9 +80,8 @@ class Interface:
 
         Raises Unanswerable where the data has none.
         """
-        value = next(image.value for image in self.images if image.name == to_name)
-        data = task.get("data")
-        found = _filled(value, data if isinstance(data, Mapping) else {})
+        value, data = next(image.value for image in self.images if image.name == to_name), task.get("data")
+        found = _shown(value, task)
         if isinstance(found, Sequence) and not isinstance(found, str):
             index = item_index or 0
             found = found[index] if index < len(found) else None
@@ -95,6 +94,18 @@ class Interface:
                 f"{repr(found)[:80]} (its fields: {known}): give the task that field, or change the tag's value",
             )
         return found.strip()
+
+    def pictures_in(self, task: Mapping[str, Any]) -> list[tuple[str, int | None, str]]:
+        """All pictures of a task that have something to hold a mask: the image, the number in its list, the address."""
+        pictures: list[tuple[str, int | None, str]] = []
+        for image in self.images:
+            if self.holders_on(image.name):
+                found = _shown(image.value, task)
+                listed = isinstance(found, Sequence) and not isinstance(found, str)
+                for index in range(len(found)) if listed else [None]:
+                    with suppress(Unanswerable):
+                        pictures.append((image.name, index, self.address_of(image.name, index, task)))
+        return pictures
 
     def addresses_in(self, task: Mapping[str, Any]) -> list[str]:
         """The addresses of the pictures that the page shows first and that have something to hold a mask."""
@@ -156,6 +167,12 @@ def _labels(attributes: Mapping[str, str], element: Element) -> tuple[str, ...] 
     inside = [attributes for tag, attributes, _ in _tags(element) if tag == "label"]
     names = [label.get("alias") or label.get("value", "") for label in inside]
     return None if any(name.startswith("$") for name in names) else tuple(names)
+
+
+def _shown(value: str, task: Mapping[str, Any]) -> Any:
+    """What an image of this value shows of a task: an address, or a list of such."""
+    data = task.get("data")
+    return _filled(value, data if isinstance(data, Mapping) else {})
 
 
 def _filled(value: str, data: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from backend.accepted.annotations import projects
+from backend.accepted.annotations import full_name
 from backend.accepted.versions import Version, current
 from backend.segmentation.engines import Engine
 from backend.segmentation.weights import WeightsError
@@ -95,7 +95,7 @@ class ProjectVersions:
         if project is None:
             return None
         try:
-            name = project if "." in project else self._full_name(project)
+            name = project if "." in project else full_name(self._folder, project)
             chosen = current(self._folder, name)
         except sqlite3.Error as error:
             if not self._unreadable:
@@ -108,11 +108,6 @@ class ProjectVersions:
             with self._changing:
                 self._loaded.pop(name, None)
         return chosen
-
-    def _full_name(self, number: str) -> str:
-        """The newest project of this number: another Label Studio may have had one before."""
-        known = (name for name in projects(self._folder) if name.partition(".")[0] == number)
-        return next(known, number)
 
     def _bring_in_background(self, base: Engine, version: Version) -> None:
         key = _key(version)

@@ -20,6 +20,7 @@ from backend.labelstudio.unanswerable import Unanswerable
 from backend.segmentation import predictor, preprocess
 from backend.segmentation.embeddings import EmbeddingCache
 from backend.segmentation.engines import Embedding, Engine
+from backend.segmentation.proposals import Proposer
 from backend.segmentation.windows import Closer, Window
 
 PATIENCE = 0.5
@@ -41,6 +42,11 @@ def _base(engine: Engine, _project: str | None) -> Engine:
     return engine
 
 
+def _nothing_known(_project: str | None) -> tuple[str, Proposer] | None:
+    """Nothing is proposed."""
+    return None
+
+
 @dataclass(frozen=True)
 class Segmenter:
     """What answering needs, made once per process.
@@ -53,6 +59,7 @@ class Segmenter:
     objects) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
+    proposer_for: what finds objects in a project unasked, and the version that it was judged with, if there is such.
     at_once: how many requests are worked on at once. Who waits for a picture's server gives its place to another, and
     who asks for many masks steps back between them.
     """
@@ -64,6 +71,7 @@ class Segmenter:
     observe: Callable[[str, float], None] = _unobserved
     opened: Callable[[Mapping[str, Any], str], None] = _nobody
     version_for: Callable[[Engine, str | None], Engine] = _base
+    proposer_for: Callable[[str | None], tuple[str, Proposer] | None] = _nothing_known
     at_once: Places = field(default_factory=partial(Places, 8))
 
 

@@ -32,9 +32,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPicture:
-    """A picture with masks as an example, and where it came from: its address in the task's data, and the task."""
+    """A picture with masks as an example, the label of each of them, and where it came from: its address in the task's
+    data, and the task."""
 
     example: Example
+    kinds: tuple[str | None, ...]
     address: str
     task: Mapping[str, Any]
 
@@ -104,20 +106,22 @@ def _of_task(
                 masks=len(masks) - len(fitting),
                 picture=f"{frame.width} x {frame.height}",
             )
-        labels, weights = label_map(fitting, frame)
+        labels, weights, kinds = label_map(fitting, frame)
         if weights:
             seen = Frame(labels.shape[1], labels.shape[0])
             picture, features = jpeg_of(pixels, frame), sight.embedding.features
             example = Example(sight.image.content, features, seen, labels, weights, picture)
-            yield AcceptedPicture(example, address, task)
+            yield AcceptedPicture(example, kinds, address, task)
 
 
-def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.int16], tuple[float, ...]]:
-    """Masks of one picture -> int16 height x width, 0 where nothing is, else 1 to n; and the weight of each number.
+def label_map(
+    masks: Sequence[AcceptedMask], frame: Frame
+) -> tuple[NDArray[np.int16], tuple[float, ...], tuple[str | None, ...]]:
+    """Masks of one picture -> int16 height x width, 0 where nothing is, else 1 to n; and each one's weight and label.
 
-    Where masks overlap the smaller one is seen; one that is hidden whole, or too small for the
-    map, has no number. The map is no larger than the
-    canvas: the network sees no more, and a photograph of 50 megapixels needs no label map of as many.
+    Where masks overlap the smaller one is seen; one that is hidden whole, or too small for the map, has no number. The
+    map is no larger than the canvas: the network sees no more, and a photograph of 50 megapixels needs no label map of
+    as many.
     """
     labels: NDArray[np.int16] = np.zeros((frame.height, frame.width), np.int16)
     largest_first = sorted(masks, key=lambda mask: int(mask.pixels.sum()), reverse=True)
@@ -128,4 +132,6 @@ def label_map(masks: Sequence[AcceptedMask], frame: Frame) -> tuple[NDArray[np.i
     seen = [number for number in np.unique(labels).tolist() if number]
     new = np.zeros(len(masks) + 1, np.int16)
     new[seen] = np.arange(1, len(seen) + 1)
-    return new[labels], tuple(DRAWN if largest_first[number - 1].by_person else ACCEPTED for number in seen)
+    ones = [largest_first[number - 1] for number in seen]
+    weights = tuple(DRAWN if one.by_person else ACCEPTED for one in ones)
+    return new[labels], weights, tuple(one.label for one in ones)

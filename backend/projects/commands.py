@@ -45,15 +45,14 @@ def precompute_command(project: Annotated[int, PROJECT]) -> None:
 
 @project_app.command("prelabel")
 def prelabel_command(project: Annotated[int, PROJECT]) -> None:
-    """Make masks of the boxes on a project's tasks, a detector's or people's, and store them as predictions.
-
-    May be stopped and started again.
+    """Make masks for a project's tasks and store them as predictions: of the boxes on them, a detector's or people's;
+    on tasks without, of what looks like the masks that the project has accepted. May be stopped and started again.
     """
     settings = settings_given()
     from backend.projects.prelabel import prelabel
 
     _, counted = _through(settings, lambda segmenter: prelabel(segmenter, project))
-    _end(f"{counted['made']} tasks got masks, {counted['left']} have no boxes or had masks", counted["failed"])
+    _end(f"{counted['made']} tasks got masks, {counted['left']} had them or have nothing to mask", counted["failed"])
 
 
 def _through(settings: Settings, begun: Callable[[Segmenter], Work]) -> tuple[Segmenter, Counter[str]]:

@@ -1,14 +1,13 @@
-"""Masks of the boxes that are on a whole project's tasks, stored as predictions."""
+"""Masks for a whole project's tasks, stored as predictions: of the boxes on them, or of what the project proposes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from backend.labelstudio.answering_boxes import answer_boxes
-from backend.labelstudio.boxes import boxes_on
-from backend.labelstudio.predictions import engine_for
+from backend.labelstudio.predictions import engine_for, here_still
 from backend.labelstudio.segmenter import Segmenter
+from backend.labelstudio.unasked import wanted_on
 from backend.projects.whole_project import Work, project_of, side_by_side
 
 
@@ -21,11 +20,11 @@ def prelabel(segmenter: Segmenter, number: int) -> Work:
 
     def one(task: Mapping[str, Any]) -> bool:
         task = {**task, "project": project.key}
-        boxes = boxes_on(task)
-        if not boxes or _has(task.get("predictions"), engine_for(segmenter, task).version):
+        make = wanted_on(segmenter, task, project.label_config)
+        if not make or _has(task.get("predictions"), engine_for(segmenter, task).version):
             return False
-        prediction = answer_boxes(segmenter, task, project.label_config, boxes)
-        if _has(api.predictions(task["id"]), prediction["model_version"]):
+        prediction = make(here_still)
+        if not prediction or _has(api.predictions(task["id"]), prediction["model_version"]):
             return False  # somebody else made masks meanwhile
         api.predict(task["id"], prediction)
         return True

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import structlog
 
-from backend.labelstudio import answering_boxes, rle
+from backend.labelstudio import rle, unasked
 from backend.labelstudio.answering import answer
 from backend.labelstudio.places import Places
 from backend.labelstudio.segmenter import PATIENCE
@@ -116,7 +116,7 @@ def test_boxes_that_cannot_be_answered_are_lines_in_the_log():
 
 def test_what_is_not_done_in_time_is_left_for_the_next_time(monkeypatch):
     times = iter(range(0, 10_000, 25))  # seconds: a task with one box looks once, one with two boxes twice
-    monkeypatch.setattr(answering_boxes, "monotonic", lambda: next(times))
+    monkeypatch.setattr(unasked, "monotonic", lambda: next(times))
     with structlog.testing.capture_logs() as logs:
         tasks = [boxed(LEFT), task(), boxed(LEFT, RIGHT), boxed(RIGHT)]
         first, *rest = answer(segmenter_of(), tasks, CONFIG, None)

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.accepted.versions import proposer_file
 from backend.labelstudio.configured import engine_name, engine_of, segmenter_of
 from backend.learning.version_files import write_version
 from backend.segmentation.engines import FEATURES, Embedding
 from backend.segmentation.familiar import VersionEngine, familiar_with
 from backend.segmentation.model import model_of
 from backend.segmentation.preprocess import Frame
+from backend.segmentation.proposer_files import write_proposer
 from backend.segmentation.weights import WeightsFile, find_weights
 from backend.settings import read_settings
 from tests.labelstudio.standins import DiscEngine
+from tests.labelstudio.test_answering_proposals import proposer
 
 OWN = WeightsFile(Path("own.safetensors"), "own", "repvit_m1", "bilinear", "0" * 64)
 SCRIPT = WeightsFile(Path("own.pt"), "own", "torchscript", "none", "0" * 64)
@@ -38,6 +41,8 @@ def test_limits_reach_the_segmenter(tmp_path: Path) -> None:
     segmenter = segmenter_of(settings, DiscEngine, lambda phase, seconds: seen.append((phase, seconds)))
     assert segmenter.images.max_pixels == 2_000_000
     assert segmenter.images.max_bytes == 3 << 20
+    write_proposer(proposer(), "v1", proposer_file(tmp_path, "27.1"))
+    assert segmenter.proposer_for("27.1"), "what was learned to be proposed is there"
     assert segmenter.smallest_share == 0.25
     segmenter.observe("image", 1.0)
     assert seen == [("image", 1.0)]

@@ -1,5 +1,7 @@
 """Annotations -> examples: the pictures that serving knows, with a label map of what was accepted."""
 
+from dataclasses import replace
+
 import httpx
 import numpy as np
 import pytest
@@ -140,21 +142,28 @@ def mask(window, size=(WIDTH, HEIGHT), by_person=True):
 
 def test_the_smaller_mask_is_on_top_whatever_came_first():
     for masks in ([mask(LARGE), mask(SMALL)], [mask(SMALL), mask(LARGE)]):
-        labels, weights = label_map(masks, Frame(WIDTH, HEIGHT))
+        labels, weights, _ = label_map(masks, Frame(WIDTH, HEIGHT))
         assert (labels[SMALL] == 2).all()
         assert (labels == 1).sum() == 40 * 40 - 10 * 10
         assert len(weights) == 2
 
 
+def test_each_number_has_the_label_of_its_mask():
+    small, large = replace(mask(SMALL), label="Nucleus"), replace(mask(LARGE), label=None)
+    labels, _, kinds = label_map([small, large], Frame(WIDTH, HEIGHT))
+    assert kinds == (None, "Nucleus")
+    assert kinds[labels[SMALL][0, 0] - 1] == "Nucleus"
+
+
 def test_a_mask_that_is_hidden_has_no_number():
-    labels, weights = label_map([mask(LARGE, by_person=False), mask(LARGE)], Frame(WIDTH, HEIGHT))
+    labels, weights, _ = label_map([mask(LARGE, by_person=False), mask(LARGE)], Frame(WIDTH, HEIGHT))
     assert set(np.unique(labels)) == {0, 1}
     assert len(weights) == 1
 
 
 def test_a_label_map_is_no_larger_than_the_canvas():
     size = 4096, 2048
-    labels, weights = label_map(
+    labels, weights, _ = label_map(
         [mask((slice(0, 1024), slice(0, 1024)), size), mask((slice(1999, 2000),) * 2, size)], Frame(*size)
     )
     assert labels.shape == (512, 1024)
@@ -165,6 +174,6 @@ def test_a_label_map_is_no_larger_than_the_canvas():
 def test_a_pixel_of_a_smaller_label_map_is_what_lies_under_its_middle():
     size, middles = (3072, 1536), np.zeros((1536, 1536), bool)
     middles[1::3, 1::3] = True
-    labels, _ = label_map([AcceptedMask(size, (slice(0, 1536),) * 2, middles, "Cell", True)], Frame(*size))
+    labels, _, _ = label_map([AcceptedMask(size, (slice(0, 1536),) * 2, middles, "Cell", True)], Frame(*size))
     assert labels.shape == (512, 1024)
     assert (labels[:, :512] == 1).all()

@@ -18,6 +18,7 @@ from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning import job as learning
 from backend.learning.gate import NAMES, Verdict
 from backend.learning.masks import DataError
+from backend.learning.proposing import Figures, Learned
 from backend.learning.tuning import Outcome
 from backend.learning.worker import Stopped, work_off
 from backend.segmentation.checkpoints import read_state_dict
@@ -25,6 +26,8 @@ from backend.segmentation.engine_torch import load_torch_engine
 from backend.segmentation.engines import FEATURES, Embedding
 from backend.segmentation.familiar import familiar_with
 from backend.segmentation.preprocess import Frame
+from backend.segmentation.proposals import Linear, Proposer, Usual
+from backend.segmentation.proposer_files import read_proposer, write_proposer
 from backend.segmentation.weights import WeightsError
 from backend.settings import Settings
 
@@ -153,6 +156,61 @@ def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, train
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         run(settings)
     assert (versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)) == before
+
+
+@pytest.fixture
+def proposing(monkeypatch):
+    """Stands for the fits: .learned is what they give, .engine and .kinds what they were given."""
+
+    class Proposing:
+        learned = None
+
+        def __call__(self, engine, examples):
+            self.engine, self.kinds = engine, [kinds for _, kinds in examples]
+            return self.learned
+
+    proposing = Proposing()
+    monkeypatch.setattr(learning, "learned_proposals", proposing)
+    return proposing
+
+
+LINEAR = Linear(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+PROPOSER = Proposer(("Cell",), LINEAR, LINEAR, Usual(0, 0), 0.5)
+
+
+@pytest.mark.parametrize("promoted", [True, False])
+def test_what_serves_afterwards_is_what_proposes(settings, training, proposing, promoted):
+    versions.choose(settings.model_dir, KEY, None)
+    training.promoted = promoted
+    proposing.learned = Learned(PROPOSER, Figures(20, 18, 30))
+    assert run(settings).endswith("as told; 18 of 20 proposals are right, 18 of 30 objects found")
+    assert proposing.kinds == [("Cell",) * 4] * 2
+    judged_with, proposer = read_proposer(versions.proposer_file(settings.model_dir, KEY))
+    serving = versions.current(settings.model_dir, KEY)
+    assert (serving is not None) == promoted
+    assert judged_with == proposing.engine.version
+    if promoted:
+        assert judged_with == serving.name
+    assert proposer.kinds == ("Cell",)
+
+
+@pytest.mark.parametrize(
+    ("learned", "end"),
+    [
+        (
+            Learned(None, Figures(20, 9, 30)),
+            "; nothing is proposed: 9 of 20 proposals are right, 9 of 30 objects found",
+        ),
+        (None, "as told"),
+    ],
+)
+def test_what_is_not_good_enough_any_more_proposes_no_longer(settings, training, proposing, learned, end):
+    file = versions.proposer_file(settings.model_dir, KEY)
+    write_proposer(PROPOSER, "an earlier version", file)
+    proposing.learned = learned
+    assert run(settings).endswith(end)
+    assert not file.exists()
+    assert run(settings).endswith(end), "and again"
 
 
 def test_what_a_person_chooses_while_a_job_runs_goes_on_serving(settings, training, monkeypatch):

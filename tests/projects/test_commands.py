@@ -40,7 +40,7 @@ def test_what_was_made_left_and_failed_is_counted(called, given_way):
     code, output = called("prelabel", [MADE, LEFT, LEFT])
     assert code == 0
     assert given_way
-    assert output.splitlines()[-1] == "1 tasks got masks, 2 have no boxes or had masks, 0 tasks failed"
+    assert output.splitlines()[-1] == "1 tasks got masks, 2 had them or have nothing to mask, 0 tasks failed"
 
 
 @pytest.mark.parametrize("verb", ["precompute", "prelabel"])

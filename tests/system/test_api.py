@@ -189,8 +189,8 @@ def test_boxes_of_a_whole_project_become_masks_by_command(api, detected, studio,
     variables = {"LABEL_STUDIO_URL": studio.address, "LABEL_STUDIO_API_KEY": token, "MODEL_DIR": str(tmp_path)}
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **variables}
     for told in (
-        "2 tasks got masks, 0 have no boxes or had masks, 0 tasks failed",
-        "0 tasks got masks, 2 have no boxes or had masks, 0 tasks failed",
+        "2 tasks got masks, 0 had them or have nothing to mask, 0 tasks failed",
+        "0 tasks got masks, 2 had them or have nothing to mask, 0 tasks failed",
     ):
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr

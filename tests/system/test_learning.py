@@ -121,6 +121,16 @@ def test_what_was_accepted_is_learned_and_can_be_taken_back(api, learning, varia
     eventually(lambda: answered(api, connected, numbers[new[0]]) == version, "the version answers")
     assert np.mean(agreements(asked())) > np.mean(agreements(before))
 
+    assert "proposals are right" in job.told
+    action = {"id": "retrieve_tasks_predictions", "project": project}
+    call(api, "POST", "/api/dm/actions", params=action, json={"selectedItems": {"all": True, "excluded": []}})
+    for name in new:
+        [prediction] = predictions(api, numbers[name])
+        assert prediction["model_version"] == version
+        proposed = [mask_of(region) for region in prediction["result"]]
+        assert sum(max(iou(rope, mask) for mask in proposed) > 0.5 for rope, _ in drawn[name][1]) >= 3, "of four ropes"
+    assert not any(predictions(api, numbers[name]) for name in list(drawn)[:LABELLED]), "they are labelled"
+
     rolled_back = told(variables, "rollback", "--project", str(project), "--to", "base")
     assert "base serves now" in rolled_back
     again = asked()
@@ -148,6 +158,10 @@ def named(api, project):
     """The version that the backend has told Label Studio."""
     [connected] = call(api, "GET", "/api/ml/", params={"project": project})
     return connected["model_version"]
+
+
+def predictions(api, task):
+    return call(api, "GET", "/api/predictions/", params={"task": task})
 
 
 def answered(api, connected, task):

@@ -1,0 +1,42 @@
+"""What finds objects of a project's kinds unasked, where a job found it good enough."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+
+from backend.accepted.annotations import full_name
+from backend.accepted.versions import proposer_file
+from backend.segmentation.proposals import Proposer
+from backend.segmentation.proposer_files import read_proposer
+from backend.segmentation.weights import WeightsError
+
+KEPT = 16
+
+log = structlog.stdlib.get_logger("edgesam.proposals")
+
+
+def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | None:
+    """This project's, and the version that it was judged with: others answer its clicks with other masks.
+
+    project: "<id>.<time it was made>", or its id alone. A new one counts from the next request on.
+    """
+    if project is None:
+        return None
+    try:
+        file = proposer_file(folder, project if "." in project else full_name(folder, project))
+        changed = file.stat()
+    except OSError:
+        return None
+    return _read(file, changed.st_mtime_ns, changed.st_ino)
+
+
+@lru_cache(maxsize=KEPT)
+def _read(file: Path, _changed: int, _number: int) -> tuple[str, Proposer] | None:
+    try:
+        return read_proposer(file)
+    except WeightsError as error:
+        log.error("proposer_unusable", file=str(file), message=str(error))
+        return None

@@ -1,0 +1,43 @@
+"""The verb `proposals`: what would be proposed, measured on masks in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.command_line import settings_given
+from backend.learning.command_line import told
+
+proposals_app = typer.Typer(no_args_is_help=True)
+
+
+@proposals_app.command("proposals")
+def proposals_command(
+    dataset: Annotated[Path, typer.Option(help="A folder with images/, masks/, index.json.")],
+    limit: Annotated[int, typer.Option(min=1, help="Learn from so many images; the others are proposed on.")] = 20,
+    weights: Annotated[str | None, typer.Option(help="Name or path, instead of EDGESAM_WEIGHTS.")] = None,
+) -> None:
+    """Learn to propose masks like those of a folder's first images, and count how many are right on its others."""
+    settings = settings_given(edgesam_weights=weights)
+    with told():
+        from backend.labelstudio.configured import engine_of, weights_of
+        from backend.learning.examples import example_of
+        from backend.learning.masks import DataError, samples_of
+        from backend.learning.proposing import judged_elsewhere, learned_proposals
+
+        samples = [sample for sample in samples_of(dataset) if sample.objects]
+        if len(samples) <= limit:
+            raise DataError(
+                f"{dataset} has {len(samples)} images with masks: none would be left, so give a smaller --limit"
+            )
+        engine = engine_of(settings, weights_of(settings))
+        seen = [(example, (None,) * len(example.weights)) for example in (example_of(engine, one) for one in samples)]
+        learned = learned_proposals(engine, seen[:limit])
+        if learned is None:
+            raise DataError(f"the first {limit} images of {dataset} have too few masks to learn from")
+        typer.echo(f"{limit} images learned from: {learned.told}")
+        if learned.proposer:
+            figures = judged_elsewhere(learned.proposer, engine, seen[limit:])
+            typer.echo(f"{len(seen) - limit} others: {figures.told}")

@@ -1,0 +1,169 @@
+"""Tasks that nobody has labelled get masks of what looks like the project's accepted ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+
+from backend.accepted.versions import proposer_file
+from backend.labelstudio import rle
+from backend.labelstudio.answering import answer
+from backend.labelstudio.project_proposers import proposer_for
+from backend.labelstudio.segmenter import Segmenter
+from backend.segmentation.engines import Features, Floats
+from backend.segmentation.proposals import Linear, Proposer, Usual
+from backend.segmentation.proposer_files import write_proposer
+from tests.labelstudio.standins import data_uri, picture, segmenter_of
+from tests.segmentation.spots import SpotEngine, seen
+
+CONFIG = """<View><Image name="image" value="$image"/>
+<BrushLabels name="brush" toName="image"><Label value="Cell"/><Label value="Dirt"/></BrushLabels></View>"""
+KEY = "27.1795354711"
+SPOTS = [(10, 8, 0), (10, 40, 1), (36, 55, 0)]
+
+
+class Spotted(SpotEngine):
+    """Sees the same spots in each picture."""
+
+    def encode(self, canvas: Floats) -> Features:
+        return seen(SPOTS).features
+
+
+def proposer(kinds: tuple[str | None, ...] = ("Cell", "Dirt")) -> Proposer:
+    places = np.zeros((3, 512), np.float32)
+    places[1, 0] = places[2, 1] = 10
+    masks = Linear(np.zeros((1, 15), np.float32), np.ones(1, np.float32))
+    return Proposer(kinds, Linear(places, np.array([0, -15, -15], np.float32)), masks, Usual(6, 0), 0.5)
+
+
+def segmenter(proposes: Proposer | None = None, version: str = "spots-1") -> Segmenter:
+    judged = (version, proposes or proposer())
+    return segmenter_of(Spotted(), proposer_for=lambda project: judged if project == "27" else None)
+
+
+def task(number: int = 1, **more: Any) -> dict[str, Any]:
+    return {"id": number, "project": 27, "data": {"image": data_uri(picture(640, 480))}, **more}
+
+
+def labels_in(prediction: Any, name: str = "brushlabels") -> list[Any]:
+    return sorted((region["value"].get(name) for region in prediction["result"]), key=str)
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_each_task_gets_its_masks_opened_or_retrieved(tasks: int) -> None:
+    predictions = answer(segmenter(), [task(number) for number in range(tasks)], CONFIG, None)
+    assert len(predictions) == tasks
+    for prediction in predictions:
+        assert isinstance(prediction, dict)
+        assert prediction["model_version"] == "spots-1"
+        assert labels_in(prediction) == [["Cell"], ["Cell"], ["Dirt"]]
+        [dirt] = [region for region in prediction["result"] if region["value"]["brushlabels"] == ["Dirt"]]
+        mask = rle.decode(dirt["value"]["rle"], 640, 480)
+        assert mask[105, 405]
+        assert mask.sum() == pytest.approx(np.pi * 35**2, rel=0.1), "a spot of 3.5 places of 10 pixels"
+
+
+def region(**more: Any) -> dict[str, Any]:
+    return {"result": [{"type": "brushlabels", "value": {}}], **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"annotations": [region()]}, 0),
+        ({"annotations": [region(was_cancelled=True)]}, 3),  # skipped
+        ({"annotations": [{"result": []}]}, 3),
+        ({"predictions": [region(model_version="another")]}, 3),
+        ({"project": 28}, 0),
+        ({"project": None}, 0),
+        ({"annotations": "?"}, 3),
+    ],
+)
+def test_only_tasks_that_nobody_has_labelled(more: dict[str, Any], expected: int) -> None:
+    [prediction] = answer(segmenter(), [task(**more)], CONFIG, None)
+    assert (len(prediction["result"]) if isinstance(prediction, dict) else 0) == expected
+
+
+def test_boxes_on_a_task_come_first() -> None:
+    box = {
+        "type": "rectanglelabels",
+        "from_name": "found",
+        "to_name": "image",
+        "value": {"x": 5, "y": 5, "width": 20, "height": 30, "rotation": 0, "rectanglelabels": ["Dirt"]},
+    }
+    [prediction] = answer(
+        segmenter(), [task(predictions=[{"result": [box], "model_version": "detector"}])], CONFIG, None
+    )
+    assert labels_in(prediction) == [["Dirt"]]
+
+
+def test_another_version_than_that_which_was_judged_proposes_nothing() -> None:
+    assert answer(segmenter(version="spots-2"), [task()], CONFIG, None) == [[]]
+
+
+def test_labels_that_the_interface_has_no_more_are_not_proposed() -> None:
+    without = CONFIG.replace('<Label value="Dirt"/>', '<Label value="Dust"/>')
+    [prediction] = answer(segmenter(), [task()], without, None)
+    assert labels_in(prediction) == [["Cell"], ["Cell"]]
+    gone = CONFIG.replace("Cell", "Cells").replace("Dirt", "Dust")
+    assert answer(segmenter(), [task()], gone, None) == [[]]
+
+
+def test_masks_without_labels_are_proposed_without() -> None:
+    plain = '<View><Image name="image" value="$image"/><Brush name="brush" toName="image"/></View>'
+    [prediction] = answer(segmenter(proposer((None, None))), [task()], plain, None)
+    assert labels_in(prediction) == [None, None, None]
+
+
+def test_polygons_where_the_interface_holds_polygons() -> None:
+    polygons = CONFIG.replace("BrushLabels", "PolygonLabels")
+    [prediction] = answer(segmenter(), [task()], polygons, None)
+    assert labels_in(prediction, "polygonlabels") == [["Cell"], ["Cell"], ["Dirt"]]
+
+
+def test_each_picture_of_a_list() -> None:
+    both = CONFIG.replace('value="$image"', 'valueList="$images"')
+    pictures = [data_uri(picture(640, 480)), data_uri(picture(640, 480, (9, 9, 9)))]
+    [prediction] = answer(segmenter(), [{"id": 1, "project": 27, "data": {"images": pictures}}], both, None)
+    assert isinstance(prediction, dict)
+    assert sorted(region["item_index"] for region in prediction["result"]) == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_picture_that_does_not_come_is_a_line_in_the_log() -> None:
+    with structlog.testing.capture_logs() as logs:
+        nothing, something = answer(segmenter(), [{**task(), "data": {"image": "data:,no"}}, task(2)], CONFIG, None)
+    assert nothing == []
+    assert isinstance(something, dict)
+    assert [line["event"] for line in logs] == ["left_out"]
+
+
+def test_a_project_is_found_by_its_number_or_its_whole_name(tmp_path: Path) -> None:
+    assert proposer_for(tmp_path, None) is None
+    assert proposer_for(tmp_path, KEY) is None
+    write_proposer(proposer(), "v1", proposer_file(tmp_path, KEY))
+    judged = proposer_for(tmp_path, KEY)
+    assert judged
+    assert judged[0] == "v1"
+    assert proposer_for(tmp_path, "28.1795354711") is None
+
+
+def test_a_new_one_counts_at_once_and_a_torn_one_not_at_all(tmp_path: Path) -> None:
+    file = proposer_file(tmp_path, KEY)
+    write_proposer(proposer(), "v1", file)
+    assert proposer_for(tmp_path, KEY)
+    write_proposer(proposer(), "v2", file)
+    judged = proposer_for(tmp_path, KEY)
+    assert judged
+    assert judged[0] == "v2"
+    file.with_suffix(".new").write_bytes(b"half a file")
+    file.with_suffix(".new").replace(file)
+    with structlog.testing.capture_logs() as logs:
+        assert proposer_for(tmp_path, KEY) is None
+        assert proposer_for(tmp_path, KEY) is None
+    assert [line["event"] for line in logs] == ["proposer_unusable"], "told once"
+    file.unlink()
+    assert proposer_for(tmp_path, KEY) is None

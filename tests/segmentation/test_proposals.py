@@ -1,0 +1,162 @@
+"""What is found unasked: each object once, with its kind, and nothing where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.segmentation.checkpoints import WeightsError
+from backend.segmentation.engines import Embedding, Floats
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.proposals import (
+    MOST_CLICKS,
+    Candidate,
+    Linear,
+    Proposer,
+    Usual,
+    candidates,
+    chosen,
+    proposals,
+    shares_of,
+    traits_of,
+)
+from backend.segmentation.proposer_files import read_proposer, write_proposer
+from tests.segmentation.spots import FRAME, SpotEngine, seen
+
+USUAL = Usual(area=np.log(600.0), aspect=0.0)
+
+
+def proposer(least: float = 0.5) -> Proposer:
+    """Channel 0 says "Cell", channel 1 says "Dirt"; a mask is an object where what it shows is sure."""
+    places = np.zeros((3, 512), np.float32)
+    places[1, 0] = places[2, 1] = 10
+    masks = np.zeros((1, 15), np.float32)
+    masks[0, 0] = 20
+    bias = np.array([0, -15, -15], np.float32)
+    return Proposer(("Cell", "Dirt"), Linear(places, bias), Linear(masks, np.array([-12], np.float32)), USUAL, least)
+
+
+def found(picture: Embedding, by: Proposer | None = None) -> list[tuple[int, int, str | None]]:
+    """Row and column, in places of 10 pixels, and kind of each proposal, in order of these."""
+    made = proposals(by or proposer(), picture, SpotEngine(), picture)
+    side = 16 * picture.frame.width / 1024
+    return sorted((int(one.click[1] / side), int(one.click[0] / side), one.kind) for one in made)
+
+
+def test_each_spot_is_found_once_where_it_is_and_by_its_name() -> None:
+    spots = [(10, 8, 0), (10, 40, 1), (36, 55, 0)]
+    near = [(row, column, ("Cell", "Dirt")[kind]) for row, column, kind in spots]
+    for frame in (FRAME, Frame(4000, 3000)):
+        made = found(seen(spots, frame))
+        assert len(made) == 3
+        for (row, column, name), (wanted_row, wanted_column, wanted) in zip(made, near, strict=True):
+            assert np.hypot(row - wanted_row, column - wanted_column) < 3.5
+            assert name == wanted
+
+
+def test_nothing_is_found_where_nothing_is_and_outside_of_the_picture() -> None:
+    assert found(seen([])) == []
+    assert found(seen([(60, 30, 0)])) == [], "below the picture's last row of places, 48"
+
+
+def test_clicks_lie_on_the_picture_however_narrow_it_is() -> None:
+    frame = Frame(1000, 9)
+    made = proposals(proposer(), seen([(0, 20, 0)], frame), SpotEngine(), seen([(0, 20, 0)], frame))
+    assert made
+    assert all(0 <= one.click[0] <= 1000 and 0 <= one.click[1] <= 9 for one in made)
+
+
+def test_what_is_less_sure_than_the_least_is_not_proposed() -> None:
+    spots = seen([(10, 8, 0)])
+    [sure] = proposals(proposer(), spots, SpotEngine(), spots)
+    assert found(spots, proposer(least=sure.score - 0.001)) != []
+    assert found(spots, proposer(least=sure.score + 0.001)) == []
+
+
+def test_the_answering_engine_sees_its_own_embedding() -> None:
+    engine, own = SpotEngine(), seen([(10, 8, 0)], seed=1)
+    assert proposals(proposer(), seen([(10, 8, 0)]), engine, own)
+    assert engine.asked
+    assert all(one is own for one in engine.asked)
+
+
+def test_a_picture_full_of_objects_is_clicked_at_no_more_than_so_often() -> None:
+    shares = np.zeros((48, 64, 2), np.float32)
+    shares[..., 1] = 1
+    assert len(list(candidates(shares, USUAL, SpotEngine(), seen([])))) == MOST_CLICKS
+
+
+def candidate(rows: slice, columns: slice) -> Candidate:
+    cells = np.zeros((192, 256), bool)
+    cells[rows, columns] = True
+    return Candidate((0, 0), cells, 0, np.zeros(15, np.float32))
+
+
+def test_of_masks_that_share_their_cells_the_surest_is_proposed() -> None:
+    whole, part, beside = (candidate(slice(0, 20), columns) for columns in (slice(20), slice(8, 20), slice(12, 40)))
+    scores: Floats = np.array([0.7, 0.9, 0.8], np.float32)
+    assert chosen([whole, part, beside], scores, 0.5) == [1], "both others share more than half of the smaller one"
+    assert chosen([whole, beside], scores[:2], 0.5) == [1, 0], "8 of 20 columns are less than half"
+    assert chosen([whole, beside], scores[:2], 0.8) == [1]
+
+
+def test_shares_are_of_nothing_and_each_kind_and_add_up() -> None:
+    shares = shares_of(proposer().places, seen([(10, 8, 0), (10, 40, 1)]))
+    assert shares.shape == (48, 64, 3)
+    assert np.allclose(shares.sum(axis=-1), 1, atol=1e-5)
+    assert shares[10, 8].argmax() == 1
+    assert shares[10, 40].argmax() == 2
+    assert shares[30, 30].argmax() == 0
+
+
+def test_traits_tell_whole_objects_from_others() -> None:
+    objects = np.zeros((192, 256), np.float32)
+    objects[50:80, 60:100] = 1
+
+    def traits(rows: slice, columns: slice) -> Floats:
+        logits = np.full((192, 256), -8, np.float32)
+        logits[rows, columns] = 8
+        return traits_of(logits, objects, Usual(np.log(1200.0), np.log(40 / 30)))
+
+    whole, part = traits(slice(50, 80), slice(60, 100)), traits(slice(50, 80), slice(60, 70))
+    assert np.allclose(whole[:4], [1, 0, 1, 1])
+    assert np.allclose(whole[4:9], 0, atol=1e-6), "as large and as wide as usual"
+    assert part[1] > 0.2, "more of the object lies around"
+    assert part[4] == pytest.approx(np.log(1 / 4))
+    assert part[7] == pytest.approx(np.log(1 / 4), abs=1e-5)
+    assert whole[13] == 1, "in one part"
+    assert whole[14] == 0
+    assert traits(slice(0, 192), slice(0, 256))[14] == 4, "at all edges, with nothing around"
+
+
+def test_a_proposer_comes_back_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "proposer.safetensors"
+    written = replace(proposer(), kinds=(None, "Dirt"))
+    write_proposer(written, "edgesam-1", path)
+    version, read = read_proposer(path)
+    assert (version, read.kinds, read.usual, read.least) == ("edgesam-1", (None, "Dirt"), USUAL, 0.5)
+    spots = seen([(10, 8, 0), (10, 40, 1)])
+    assert proposals(read, spots, SpotEngine(), spots) == proposals(written, spots, SpotEngine(), spots)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_is_no_proposer_is_refused(tmp_path: Path, random_weights_file: Path) -> None:
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"half a file")
+    for path in (torn, tmp_path / "missing.safetensors"):
+        with pytest.raises(WeightsError, match="cannot be read"):
+            read_proposer(path)
+    with pytest.raises(WeightsError, match="no proposer"):
+        read_proposer(random_weights_file)
+
+
+@pytest.fixture
+def random_weights_file(tmp_path: Path) -> Path:
+    """A safetensors file of something else."""
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
+    return tmp_path / "other.safetensors"
