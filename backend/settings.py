@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     edgesam_finetune_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         10.0, description="Minutes that one fine-tuning takes: four fifths to learn, the rest or a bit more to compare."
     )
+    edgesam_proposals: bool = Field(
+        True, description="On tasks that nobody has labelled, propose masks like those that the project has accepted."
+    )
     edgesam_local_files_root: Path | None = Field(
         None,
         description="Label Studio's LOCAL_FILES_DOCUMENT_ROOT, seen from here: local files are read, not fetched.",
@@ -151,7 +154,7 @@ def table() -> str:
     """All settings as a Markdown table."""
     rows = ["| variable | default | what it does |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        value = str(field.default).lower() if field.default is False else field.default
+        value = str(field.default).lower() if isinstance(field.default, bool) else field.default
         rows.append(f"| `{name.upper()}` | {'' if value is None else f'`{value}`'} | {field.description} |")
     return "\n".join(rows)
 

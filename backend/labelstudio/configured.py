@@ -152,9 +152,10 @@ def segmenter_of(
         embeddings,
         settings.edgesam_smallest_part,
         version_for=version_for,
-        proposer_for=partial(proposer_for, settings.model_dir),
         at_once=Places(settings.threads),
     )
+    if settings.edgesam_proposals:
+        segmenter = replace(segmenter, proposer_for=partial(proposer_for, settings.model_dir))
     if observe:
         segmenter = replace(segmenter, observe=observe)
     prefetch = Prefetch(partial(prepare, segmenter), partial(following, images))

@@ -173,6 +173,8 @@ def _settled(settings: Settings, base: Engine, version: Version, choices: int) -
 
 def _proposing(settings: Settings, base: Engine, project: str, pictures: Sequence[AcceptedPicture]) -> str:
     """Learn to propose with what answers the project now, or stop proposing where that is not good enough. Says so."""
+    if not settings.edgesam_proposals:
+        return ""
     serving, file = versions.current(settings.model_dir, project), versions.proposer_file(settings.model_dir, project)
     try:
         engine = version_engine(base, serving) if serving else base

@@ -5,7 +5,7 @@ What judges is what the fits have not seen: each picture's candidates come from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,7 +27,9 @@ from backend.segmentation.proposals import (
     Usual,
     candidates,
     chosen,
+    clicks_on,
     places_of,
+    proposed,
     shares_of,
     sure,
 )
@@ -113,7 +115,7 @@ def learned_proposals(engine: Engine, examples: Sequence[tuple[Example, Kinds]])
         places = _fitted_places([one for one, own in zip(few, fold_of, strict=True) if own != fold], len(kinds))
         for place, one in enumerate(few):
             if fold_of[place] == fold:
-                found[place] = list(_candidates(places, usual, one))
+                found[place] = _candidates(places, usual, one)
     by_least = {least: _judged(few, found, fold_of, least) for least in LEAST}
     least = next((least for least, figures in by_least.items() if figures.enough), None)
     if least is None:
@@ -127,8 +129,7 @@ def judged_elsewhere(proposer: Proposer, engine: Engine, examples: Sequence[tupl
     made, right, objects = 0, 0, 0
     for example, own in examples:
         one = _seen(engine, example, [proposer.kinds.index(kind) for kind in own])
-        found = list(_candidates(proposer.places, proposer.usual, one))
-        kept = [found[place] for place in chosen(found, sure(proposer.masks, found), proposer.least)] if found else []
+        kept = [candidate for candidate, _ in proposed(proposer, example.embedding, one.engine, one.embedding)]
         made, right, objects = made + len(kept), right + _right(one, kept), objects + len(_sizes(one))
     return Figures(made, right, objects)
 
@@ -154,8 +155,9 @@ def _sizes(one: _Seen) -> list[tuple[float, float]]:
     return sizes
 
 
-def _candidates(places: Linear, usual: Usual, one: _Seen) -> Iterator[Candidate]:
-    return candidates(shares_of(places, one.example.embedding), usual, one.engine, one.embedding)
+def _candidates(places: Linear, usual: Usual, one: _Seen) -> list[Candidate]:
+    shares = shares_of(places, one.example.embedding)
+    return candidates(clicks_on(shares, one.embedding.frame), shares, usual, one.engine, one.embedding)
 
 
 def _judged(
@@ -169,7 +171,7 @@ def _judged(
         for place, one in enumerate(few):
             if fold_of[place] == fold:
                 own = found[place]
-                kept = [own[number] for number in chosen(own, sure(masks, own), least)] if own and masks else []
+                kept = [own[number] for number in chosen(own, sure(masks, own), least)] if masks else []
                 made, right, objects = made + len(kept), right + _right(one, kept), objects + len(_sizes(one))
     return Figures(made, right, objects)
 

@@ -7,7 +7,7 @@ whole objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,20 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import Embedding, Engine, Floats
-from backend.segmentation.preprocess import CELL, LOW_RES_SIDE
+from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Point, Prompt
 from backend.segmentation.replay import low_res_logits
 from backend.segmentation.selection import stability_score
 
 GRID, STRIDE = 64, 16
 """Places to a side of the embedding, and canvas pixels to a place."""
-MOST_CLICKS, CLICKS_AT_ONCE = 64, 16
+MOST_CLICKS, CLICKS_AT_ONCE = 64, 8
 LEAST_SHARE = 0.4
 """How sure the first fit must be of an object where a click goes."""
 SMALLEST = 12
 """Masks below so many cells of the low-res grid are no candidates."""
 RING = 9
 """How far what lies around a mask is looked at: a square of so many cells, centred on its edge."""
+SETTLED = 0.8
+"""How sure a mask must be for other clicks on it to be left out."""
 SAME = 0.5
 """Of two masks of which the smaller lies in the other by this share only the better one is proposed."""
 
@@ -93,18 +95,40 @@ class Candidate:
 def proposals(proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding) -> list[Proposal]:
     """The surest first. seen: the picture by the base's encoder, which the proposer knows. engine: answers on it, with
     its own embedding of it."""
-    found = list(candidates(shares_of(proposer.places, seen), proposer.usual, engine, embedding))
-    if not found:
-        return []
-    scores = sure(proposer.masks, found)
     return [
-        Proposal(found[place].click, proposer.kinds[found[place].kind], float(scores[place]))
-        for place in chosen(found, scores, proposer.least)
+        Proposal(one.click, proposer.kinds[one.kind], score)
+        for one, score in proposed(proposer, seen, engine, embedding)
     ]
+
+
+def proposed(
+    proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding
+) -> list[tuple[Candidate, float]]:
+    """As `proposals`, with their masks. What is settled by one click gets no others: most pictures need few."""
+    shares, frame = shares_of(proposer.places, seen), embedding.frame
+    left, found, scores = clicks_on(shares, frame), list[Candidate](), list[float]()
+    settled = np.zeros((LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
+    while left:
+        few = candidates(left[:CLICKS_AT_ONCE], shares, proposer.usual, engine, embedding)
+        for one, score in zip(few, sure(proposer.masks, few), strict=True):
+            found.append(one)
+            scores.append(float(score))
+            if score >= SETTLED:
+                settled[: one.cells.shape[0], : one.cells.shape[1]] |= one.cells
+        left = [click for click in left[CLICKS_AT_ONCE:] if not settled[_cell_of(click, frame)]]
+    return [(found[place], scores[place]) for place in chosen(found, np.array(scores, np.float32), proposer.least)]
+
+
+def _cell_of(click: Point, frame: Frame) -> tuple[int, int]:
+    """Row and column of the low-res cell under a click."""
+    x, y = frame.to_canvas(click)
+    return min(int(y / CELL), LOW_RES_SIDE - 1), min(int(x / CELL), LOW_RES_SIDE - 1)
 
 
 def sure(masks: Linear, found: Sequence[Candidate]) -> Floats:
     """How sure each candidate is a whole object, from 0 to 1."""
+    if not found:
+        return np.zeros(0, np.float32)
     logits = masks(np.stack([one.traits for one in found]))[:, 0]
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
@@ -140,24 +164,33 @@ def shares_of(places: Linear, seen: Embedding) -> Floats:
     return np.asarray((powers / powers.sum(axis=1, keepdims=True)).reshape(*values.shape[:2], -1), np.float32)
 
 
-def candidates(shares: Floats, usual: Usual, engine: Engine, embedding: Embedding) -> Iterator[Candidate]:
-    """The masks of clicks where objects are, none of them tiny. shares: see `shares_of`."""
-    frame = embedding.frame
-    width, height = (-(-side // CELL) for side in frame.scaled)
-    fine = _on_cells(shares)[:height, :width]
-    clicks = [
-        ((column + 0.5) * STRIDE * frame.width / frame.scaled[0], (row + 0.5) * STRIDE * frame.height / frame.scaled[1])
+def clicks_on(shares: Floats, frame: Frame) -> list[Point]:
+    """Where objects are, the surest first. shares: see `shares_of`."""
+    across, down = (
+        STRIDE * side / scaled for side, scaled in zip((frame.width, frame.height), frame.scaled, strict=True)
+    )
+    return [
+        (min((column + 0.5) * across, float(frame.width)), min((row + 0.5) * down, float(frame.height)))
         for row, column in _where(1 - shares[..., 0])
     ]
-    inside = [(min(x, frame.width), min(y, frame.height)) for x, y in clicks]
-    for begin in range(0, len(inside), CLICKS_AT_ONCE):
-        few = inside[begin : begin + CLICKS_AT_ONCE]
+
+
+def candidates(
+    clicks: Sequence[Point], shares: Floats, usual: Usual, engine: Engine, embedding: Embedding
+) -> list[Candidate]:
+    """The masks of clicks, but for tiny ones."""
+    width, height = (-(-side // CELL) for side in embedding.frame.scaled)
+    fine = _on_cells(shares)[:height, :width]
+    found: list[Candidate] = []
+    for begin in range(0, len(clicks), CLICKS_AT_ONCE):
+        few = clicks[begin : begin + CLICKS_AT_ONCE]
         logits = low_res_logits(engine, embedding, [Prompt(points=(click,), labels=(POSITIVE,)) for click in few])
         for click, one in zip(few, logits[:, :height, :width], strict=True):
             cells = one > 0
             if np.count_nonzero(cells) >= SMALLEST:
                 kind = int(fine[cells][:, 1:].sum(axis=0).argmax())
-                yield Candidate(click, cells, kind, traits_of(one, 1 - fine[..., 0], usual))
+                found.append(Candidate(click, cells, kind, traits_of(one, 1 - fine[..., 0], usual)))
+    return found
 
 
 def _where(objects: Floats) -> list[tuple[int, int]]:

@@ -43,6 +43,8 @@ def test_limits_reach_the_segmenter(tmp_path: Path) -> None:
     assert segmenter.images.max_bytes == 3 << 20
     write_proposer(proposer(), "v1", proposer_file(tmp_path, "27.1"))
     assert segmenter.proposer_for("27.1"), "what was learned to be proposed is there"
+    unasked = segmenter_of(settings.model_copy(update={"edgesam_proposals": False}), DiscEngine)
+    assert unasked.proposer_for("27.1") is None
     assert segmenter.smallest_share == 0.25
     segmenter.observe("image", 1.0)
     assert seen == [("image", 1.0)]

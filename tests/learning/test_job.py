@@ -194,6 +194,11 @@ def test_what_serves_afterwards_is_what_proposes(settings, training, proposing, 
     assert proposer.kinds == ("Cell",)
 
 
+def test_who_wants_no_proposals_gets_none(settings, training, proposing):
+    assert run(settings.model_copy(update={"edgesam_proposals": False})).endswith("as told")
+    assert not hasattr(proposing, "engine"), "nothing was fitted"
+
+
 @pytest.mark.parametrize(
     ("learned", "end"),
     [

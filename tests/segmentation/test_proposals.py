@@ -12,6 +12,7 @@ from backend.segmentation.checkpoints import WeightsError
 from backend.segmentation.engines import Embedding, Floats
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.proposals import (
+    CLICKS_AT_ONCE,
     MOST_CLICKS,
     Candidate,
     Linear,
@@ -19,6 +20,7 @@ from backend.segmentation.proposals import (
     Usual,
     candidates,
     chosen,
+    clicks_on,
     proposals,
     shares_of,
     traits_of,
@@ -86,7 +88,20 @@ def test_the_answering_engine_sees_its_own_embedding() -> None:
 def test_a_picture_full_of_objects_is_clicked_at_no_more_than_so_often() -> None:
     shares = np.zeros((48, 64, 2), np.float32)
     shares[..., 1] = 1
-    assert len(list(candidates(shares, USUAL, SpotEngine(), seen([])))) == MOST_CLICKS
+    clicks = clicks_on(shares, FRAME)
+    assert len(clicks) == MOST_CLICKS
+    assert len(set(clicks)) == MOST_CLICKS
+    assert len(candidates(clicks, shares, USUAL, SpotEngine(), seen([]))) == MOST_CLICKS
+
+
+def test_what_is_settled_is_not_clicked_at_again() -> None:
+    engine, picture = SpotEngine(), seen([(10, 8, 0), (10, 40, 1), (36, 55, 0)])
+    assert len(clicks_on(shares_of(proposer().places, picture), FRAME)) > 3 * CLICKS_AT_ONCE
+    assert len(proposals(proposer(), picture, engine, picture)) == 3
+    assert len(engine.asked) == 1, "a few clicks find all three"
+    unsure = replace(proposer(), masks=Linear(np.zeros((1, 15), np.float32), np.array([1.3], np.float32)))
+    assert len(proposals(unsure, picture, engine, picture)) == 3
+    assert len(engine.asked) > 3, "0.79 is not settled"
 
 
 def candidate(rows: slice, columns: slice) -> Candidate:
