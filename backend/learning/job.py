@@ -185,7 +185,7 @@ def _proposing(settings: Settings, base: Engine, project: str, pictures: Sequenc
     if learned is None or learned.proposer is None:
         file.unlink(missing_ok=True)
     else:
-        write_proposer(learned.proposer, engine.version, file)
+        write_proposer(learned.proposer, engine.version, learned.told, file)
     return f"; {learned.told}" if learned else ""
 
 

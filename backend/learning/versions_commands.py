@@ -43,6 +43,9 @@ def versions_command(
     if not table.rows:
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
     Console().print(table)
+    for key in keys:
+        if told_of := _proposes(folder, key):
+            typer.echo(f"project {key.partition('.')[0]} proposes: {told_of}")
 
 
 @versions_app.command("rollback")
@@ -73,6 +76,19 @@ def _before(versions: list[Version], serving: Version | None) -> str:
 
     replaced = serving.metrics.get(COMPARED_WITH) if serving else None
     return replaced if replaced in [one.name for one in versions] else BASE
+
+
+def _proposes(folder: Path, project: str) -> str | None:
+    """How good what is proposed was found; None where nothing is."""
+    from backend.accepted.versions import proposer_file
+    from backend.segmentation.checkpoints import WeightsError, said_in
+    from backend.segmentation.proposer_files import TOLD, VERSION
+
+    try:
+        said = said_in(proposer_file(folder, project))
+    except WeightsError:
+        return None
+    return f"{said.get(TOLD)} (with {said.get(VERSION)})"
 
 
 def _change(version: Version, what: str) -> str:

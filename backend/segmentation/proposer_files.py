@@ -10,11 +10,11 @@ from safetensors.numpy import save
 from backend.segmentation.checkpoints import WeightsError, opened_safetensors
 from backend.segmentation.proposals import Linear, Proposer, Usual
 
-VERSION, ABOUT = "version", "proposer"
+VERSION, ABOUT, TOLD = "version", "proposer", "told"
 
 
-def write_proposer(proposer: Proposer, version: str, path: Path) -> None:
-    """version: of the engine that it was judged with. Atomic."""
+def write_proposer(proposer: Proposer, version: str, told: str, path: Path) -> None:
+    """version: of the engine that it was judged with. told: how good it was then, for people. Atomic."""
     about = {
         "kinds": proposer.kinds,
         "area": proposer.usual.area,
@@ -29,7 +29,7 @@ def write_proposer(proposer: Proposer, version: str, path: Path) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_bytes(save(arrays, {VERSION: version, ABOUT: json.dumps(about)}))
+    part.write_bytes(save(arrays, {VERSION: version, TOLD: told, ABOUT: json.dumps(about)}))
     part.replace(path)
 
 

@@ -144,7 +144,7 @@ def test_a_picture_that_does_not_come_is_a_line_in_the_log() -> None:
 def test_a_project_is_found_by_its_number_or_its_whole_name(tmp_path: Path) -> None:
     assert proposer_for(tmp_path, None) is None
     assert proposer_for(tmp_path, KEY) is None
-    write_proposer(proposer(), "v1", proposer_file(tmp_path, KEY))
+    write_proposer(proposer(), "v1", "", proposer_file(tmp_path, KEY))
     judged = proposer_for(tmp_path, KEY)
     assert judged
     assert judged[0] == "v1"
@@ -153,9 +153,9 @@ def test_a_project_is_found_by_its_number_or_its_whole_name(tmp_path: Path) -> N
 
 def test_a_new_one_counts_at_once_and_a_torn_one_not_at_all(tmp_path: Path) -> None:
     file = proposer_file(tmp_path, KEY)
-    write_proposer(proposer(), "v1", file)
+    write_proposer(proposer(), "v1", "", file)
     assert proposer_for(tmp_path, KEY)
-    write_proposer(proposer(), "v2", file)
+    write_proposer(proposer(), "v2", "", file)
     judged = proposer_for(tmp_path, KEY)
     assert judged
     assert judged[0] == "v2"

@@ -41,7 +41,7 @@ def test_limits_reach_the_segmenter(tmp_path: Path) -> None:
     segmenter = segmenter_of(settings, DiscEngine, lambda phase, seconds: seen.append((phase, seconds)))
     assert segmenter.images.max_pixels == 2_000_000
     assert segmenter.images.max_bytes == 3 << 20
-    write_proposer(proposer(), "v1", proposer_file(tmp_path, "27.1"))
+    write_proposer(proposer(), "v1", "", proposer_file(tmp_path, "27.1"))
     assert segmenter.proposer_for("27.1"), "what was learned to be proposed is there"
     unasked = segmenter_of(settings.model_copy(update={"edgesam_proposals": False}), DiscEngine)
     assert unasked.proposer_for("27.1") is None

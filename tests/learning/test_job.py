@@ -211,7 +211,7 @@ def test_who_wants_no_proposals_gets_none(settings, training, proposing):
 )
 def test_what_is_not_good_enough_any_more_proposes_no_longer(settings, training, proposing, learned, end):
     file = versions.proposer_file(settings.model_dir, KEY)
-    write_proposer(PROPOSER, "an earlier version", file)
+    write_proposer(PROPOSER, "an earlier version", "", file)
     proposing.learned = learned
     assert run(settings).endswith(end)
     assert not file.exists()

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from backend.__main__ import app
 from backend.accepted.database import FILE
-from backend.accepted.versions import Version, choose, current, record, versions_of
+from backend.accepted.versions import Version, choose, current, proposer_file, record, versions_of
+from backend.segmentation.proposer_files import write_proposer
+from tests.labelstudio.test_answering_proposals import proposer
 
 KEY = "27.1795354711"
 runner = CliRunner()
@@ -65,6 +67,16 @@ def test_versions_of_a_project():
     assert second[-2:] == ["", ""]
     assert base[1] == "base"
     assert base[-1] == ""
+
+
+def test_what_a_project_proposes_is_told(learned):
+    assert "proposes" not in called("versions", "--project", "27")[1]
+    write_proposer(proposer(), "edgesam-c168a5b0-p27-v3", "9 of 10 proposals are right", proposer_file(learned, KEY))
+    told = "project 27 proposes: 9 of 10 proposals are right (with edgesam-c168a5b0-p27-v3)"
+    assert told in called("versions", "--project", "27")[1].splitlines()
+    assert told in called("versions")[1].splitlines()
+    proposer_file(learned, KEY).write_bytes(b"half a file")
+    assert "proposes" not in called("versions")[1]
 
 
 def test_the_name_that_rollback_wants_is_whole_however_narrow_the_terminal_is(monkeypatch):

@@ -150,7 +150,7 @@ def test_traits_tell_whole_objects_from_others() -> None:
 def test_a_proposer_comes_back_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "proposer.safetensors"
     written = replace(proposer(), kinds=(None, "Dirt"))
-    write_proposer(written, "edgesam-1", path)
+    write_proposer(written, "edgesam-1", "9 of 9 are right", path)
     version, read = read_proposer(path)
     assert (version, read.kinds, read.usual, read.least) == ("edgesam-1", (None, "Dirt"), USUAL, 0.5)
     spots = seen([(10, 8, 0), (10, 40, 1)])

@@ -95,7 +95,7 @@ def proposing(api, studio, token, graphs_folder, project, drawn, tmp_path):
     learned = learned_proposals(engine, [(example_of(engine, one), ("Thing",) * len(CELLS)) for one in samples])
     made = datetime.fromisoformat(call(api, "GET", f"/api/projects/{project}/")["created_at"])
     key = f"{project}.{int(made.timestamp())}"
-    write_proposer(learned.proposer, engine.version, proposer_file(models, key))
+    write_proposer(learned.proposer, engine.version, learned.told, proposer_file(models, key))
     with backend(free_port(), variables, tmp_path / "backend.log") as service:
         yield service
 
