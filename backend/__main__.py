@@ -13,6 +13,7 @@ from backend import __version__
 from backend.benchmark.commands import benchmark_command
 from backend.command_line import FAILED, ended, settings_given
 from backend.connecting.commands import connecting_app
+from backend.files.commands import files_app
 from backend.learning.distill_commands import distill_app
 from backend.learning.evaluate_commands import evaluate_app
 from backend.learning.finetune_commands import finetune_app
@@ -31,6 +32,7 @@ weights_app = typer.Typer(help="The weights: what there is, and fetching them ah
 app.add_typer(weights_app, name="weights")
 app.add_typer(connecting_app)
 app.add_typer(project_app)
+app.add_typer(files_app)
 app.add_typer(evaluate_app)
 app.add_typer(distill_app)
 app.add_typer(finetune_app)
