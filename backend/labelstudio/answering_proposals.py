@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 from backend.labelstudio.context import Ask, Click
 from backend.labelstudio.interface import interface_of
 from backend.labelstudio.outputs import unknown_labels
-from backend.labelstudio.predictions import engine_for, here_still, prediction_for
+from backend.labelstudio.predictions import engine_for, here_still, noted, prediction_for, tell
 from backend.labelstudio.segmenter import Segmenter, sight_of
-from backend.segmentation.proposals import proposals
+from backend.labelstudio.unanswerable import Unanswerable
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.proposals import Proposal, proposals
 
 MOST_PICTURES = 4
 """Of a task."""
+SECONDS = 3.0
+"""For looking at a task: what is found by then is proposed. Perhaps somebody opens it, and waits."""
 
 
 def answer_proposals(
@@ -24,35 +29,48 @@ def answer_proposals(
 ) -> dict[str, Any] | None:
     """The prediction with the masks of what is proposed on a task, behind all clicks; None where nothing is.
 
-    Each is answered as a click there would be. Raises Unanswerable where a picture cannot be had.
+    Each is answered as a click there would be. What cannot be looked at is left out, with a line in the log;
+    raises Unanswerable where that leaves nothing.
     """
     engine, judged = engine_for(segmenter, task), segmenter.proposer_for(_project_of(task))
     if judged is None or judged[0] != engine.version:
         return None
     interface, proposer = interface_of(label_config), judged[1]
     asks: list[Ask] = []
-    for name, index, address in interface.pictures_in(task)[:MOST_PICTURES]:
+    refused: list[Unanswerable] = []
+    until = monotonic() + SECONDS
+
+    def more() -> bool:
         go_on()
-        with segmenter.at_once.taken(patient=True):
+        segmenter.at_once.step_back()
+        return monotonic() < until
+
+    for name, index, address in interface.pictures_in(task)[:MOST_PICTURES]:
+        with noted(refused), segmenter.at_once.taken(patient=True):
             seen = sight_of(segmenter, segmenter.engine(), address, task, urgent=False).embedding
             sight = sight_of(segmenter, engine, address, task, urgent=False)
-            found = proposals(proposer, seen, sight.engine, sight.embedding)
-        frame = seen.frame
-        for one in found:
-            labels = (one.kind,) if one.kind else ()
-            if not unknown_labels(interface, name, labels):
-                click = Click(100 * one.click[0] / frame.width, 100 * one.click[1] / frame.height, positive=True)
-                asks.append(Ask(name, index, labels, 0.0, (click,)))
+            for one in proposals(proposer, seen, sight.engine, sight.embedding, more):
+                labels = (one.kind,) if one.kind else ()
+                if not unknown_labels(interface, name, labels):
+                    asks.append(Ask(name, index, labels, 0.0, (_click_of(one, seen.frame),)))
+    tell(refused, answered=len(asks))
     prediction = prediction_for(segmenter, task, interface, asks, go_on, hurried=False) if asks else None
     return prediction if prediction and prediction["result"] else None
 
 
+def _click_of(one: Proposal, frame: Frame) -> Click:
+    """In percent."""
+    return Click(100 * one.click[0] / frame.width, 100 * one.click[1] / frame.height, positive=True)
+
+
 def may_propose(segmenter: Segmenter, task: Mapping[str, Any]) -> bool:
-    """Whether nobody has labelled the task, and its project has a proposer."""
-    found = task.get("annotations")
-    ones = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-    if any(one.get("result") and not one.get("was_cancelled") for one in ones):
-        return False
+    """Whether nobody has labelled the task, or begun to, and its project has a proposer. An annotation without a region
+    says that there is nothing."""
+    for name in ("annotations", "drafts"):
+        found = task.get(name)
+        ones = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+        if any(not one.get("was_cancelled") for one in ones):
+            return False
     return segmenter.proposer_for(_project_of(task)) is not None
 
 

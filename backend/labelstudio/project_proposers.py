@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from backend.segmentation.proposer_files import read_proposer
 from backend.segmentation.weights import WeightsError
 
 KEPT = 16
+KEY = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+"""What names a project, as Label Studio writes it: it becomes part of a path."""
 
 log = structlog.stdlib.get_logger("edgesam.proposals")
 
@@ -23,12 +27,12 @@ def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | No
 
     project: "<id>.<time it was made>", or its id alone. A new one counts from the next request on.
     """
-    if project is None:
+    if project is None or not KEY.fullmatch(project):
         return None
     try:
         file = proposer_file(folder, project if "." in project else full_name(folder, project))
         changed = file.stat()
-    except OSError:
+    except (OSError, sqlite3.Error):
         return None
     return _read(file, changed.st_mtime_ns, changed.st_ino)
 

@@ -18,11 +18,14 @@ from backend.labelstudio.pixels import pixels_of
 from backend.labelstudio.segmenter import Segmenter, sight_of
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.learning.examples import Example, jpeg_of
-from backend.segmentation.engines import Engine
+from backend.segmentation.engines import Embedding, Engine
 from backend.segmentation.preprocess import SIDE, Frame
 
 MOST_PICTURES = 400
 """The newest ones; each takes 2 MiB for its embedding, up to as much for its labels, and a tenth for its picture."""
+
+MOST_BARE = 12
+"""Pictures without a mask."""
 
 DRAWN, ACCEPTED = 1.0, 0.5
 """How much a mask counts: one that a person drew or corrected, and one that was accepted as the model gave it."""
@@ -43,10 +46,12 @@ class AcceptedPicture:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPictures:
-    """missing: why each picture that has masks could not be had."""
+    """missing: why each picture that has masks could not be had. bare: pictures that were submitted without a region:
+    nothing is on them."""
 
     pictures: list[AcceptedPicture]
     missing: list[Unanswerable]
+    bare: list[Example]
 
 
 def pictures_of(
@@ -61,19 +66,37 @@ def pictures_of(
     What cannot be had is left out, with a line in the log: an image that does not come, a mask of another size.
     """
     tasks: set[int] = set()
-    had = AcceptedPictures([], [])
+    empty: list[Annotation] = []
+    had = AcceptedPictures([], [], [])
     for annotation in annotations:
         if annotation.task in tasks:
             continue
         found = masks_of(annotation.result, interface)
         if found:
             tasks.add(annotation.task)
+        elif not annotation.result:
+            empty.append(annotation)
         for picture in _of_task(segmenter, engine, annotation, interface, found, had.missing):
             had.pictures.append(picture)
             say(f"{len(had.pictures)} pictures")
             if len(had.pictures) == MOST_PICTURES:
                 return had
+    had.bare.extend(_bare(segmenter, engine, [one for one in empty if one.task not in tasks][:MOST_BARE], interface))
     return had
+
+
+def _bare(
+    segmenter: Segmenter, engine: Engine, annotations: Iterable[Annotation], interface: Interface
+) -> Iterator[Example]:
+    for annotation in annotations:
+        task = _task_of(annotation)
+        for _, _, address in interface.pictures_in(task)[:1]:
+            try:
+                content, pixels, embedding = _seen(segmenter, engine, address, task)
+            except Unanswerable as error:
+                log.warning("A picture is left out", task=annotation.task, why=str(error))
+                continue
+            yield _example(content, pixels, embedding, *label_map([], embedding.frame)[:2])
 
 
 def _of_task(
@@ -84,20 +107,16 @@ def _of_task(
     found: dict[Picture, list[AcceptedMask]],
     missing: list[Unanswerable],
 ) -> Iterator[AcceptedPicture]:
-    task = {"id": annotation.task, "project": annotation.project, "data": annotation.data}
+    task = _task_of(annotation)
     for (to_name, item_index), masks in found.items():
         try:
             address = interface.address_of(to_name, item_index, task)
-            with segmenter.at_once.taken():
-                sight = sight_of(segmenter, engine, address, task, urgent=False)
-                data = sight.image.data or segmenter.images.find(address, task, anew=True).data
-                assert data is not None, "asked anew, the bytes come"
-                pixels, _ = pixels_of(data, segmenter.images.max_pixels)
+            content, pixels, embedding = _seen(segmenter, engine, address, task)
         except Unanswerable as error:
             log.warning("A picture is left out", task=annotation.task, why=str(error))
             missing.append(error)
             continue
-        frame = sight.embedding.frame
+        frame = embedding.frame
         fitting = [mask for mask in masks if mask.size == (frame.width, frame.height)]
         if len(fitting) < len(masks):
             log.warning(
@@ -108,10 +127,35 @@ def _of_task(
             )
         labels, weights, kinds = label_map(fitting, frame)
         if weights:
-            seen = Frame(labels.shape[1], labels.shape[0])
-            picture, features = jpeg_of(pixels, frame), sight.embedding.features
-            example = Example(sight.image.content, features, seen, labels, weights, picture)
+            example = _example(content, pixels, embedding, labels, weights)
             yield AcceptedPicture(example, kinds, address, task)
+
+
+def _task_of(annotation: Annotation) -> dict[str, Any]:
+    return {"id": annotation.task, "project": annotation.project, "data": annotation.data}
+
+
+def _seen(
+    segmenter: Segmenter, engine: Engine, address: str, task: Mapping[str, Any]
+) -> tuple[str, NDArray[np.uint8], Embedding]:
+    """A picture's hash, its pixels and its embedding. Raises Unanswerable."""
+    with segmenter.at_once.taken():
+        sight = sight_of(segmenter, engine, address, task, urgent=False)
+        data = sight.image.data or segmenter.images.find(address, task, anew=True).data
+        assert data is not None, "asked anew, the bytes come"
+        pixels, _ = pixels_of(data, segmenter.images.max_pixels)
+    return sight.image.content, pixels, sight.embedding
+
+
+def _example(
+    content: str,
+    pixels: NDArray[np.uint8],
+    embedding: Embedding,
+    labels: NDArray[np.int16],
+    weights: tuple[float, ...],
+) -> Example:
+    shown = Frame(labels.shape[1], labels.shape[0])
+    return Example(content, embedding.features, shown, labels, weights, jpeg_of(pixels, embedding.frame))
 
 
 def label_map(

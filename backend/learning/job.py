@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,10 +20,10 @@ from backend.cores import give_way, usable_cores
 from backend.labelstudio.configured import engine_of, segmenter_of, version_engine, weights_of
 from backend.labelstudio.segmenter import Segmenter
 from backend.labelstudio.unanswerable import Unanswerable
-from backend.learning.accepted_examples import AcceptedPicture, pictures_of
+from backend.learning.accepted_examples import pictures_of
+from backend.learning.accepted_proposals import propose
 from backend.learning.accepted_report import report_on
 from backend.learning.masks import DataError
-from backend.learning.proposing import learned_proposals
 from backend.learning.refresh import number_of, project_of, refreshed
 from backend.learning.student import DECODER, ENCODER
 from backend.learning.tuning import Learned, Outcome, tuned, version_answers
@@ -33,7 +33,6 @@ from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import familiar_in
 from backend.segmentation.model import model_of
-from backend.segmentation.proposer_files import write_proposer
 from backend.segmentation.weights import WeightsError, WeightsFile, find_weights, replaced_encoder
 from backend.settings import Settings
 
@@ -85,7 +84,7 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     outcome = replace(outcome, verdict=replace(outcome.verdict, reason=reason))
     report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
     tell("looking for more that is like these masks")
-    return f"{version.name}, from {found}: {reason}{_proposing(settings, engine.result(), job.project, had.pictures)}"
+    return f"{version.name}, from {found}: {reason}{propose(settings, engine.result(), job.project, had)}"
 
 
 def finetune_project(settings: Settings, number: int, say: Say) -> None:
@@ -169,24 +168,6 @@ def _settled(settings: Settings, base: Engine, version: Version, choices: int) -
     more = "; what somebody chose meanwhile goes on serving" if stays else ""
     log.info("learned", version=version.name, promoted=version.promoted, reason=version.metrics["reason"] + more)
     return more
-
-
-def _proposing(settings: Settings, base: Engine, project: str, pictures: Sequence[AcceptedPicture]) -> str:
-    """Learn to propose with what answers the project now, or stop proposing where that is not good enough. Says so."""
-    if not settings.edgesam_proposals:
-        return ""
-    serving, file = versions.current(settings.model_dir, project), versions.proposer_file(settings.model_dir, project)
-    try:
-        engine = version_engine(base, serving) if serving else base
-    except WeightsError as error:
-        log.warning("the version that serves cannot be read", version=serving and serving.name, message=str(error))
-        return ""
-    learned = learned_proposals(engine, [(picture.example, picture.kinds) for picture in pictures])
-    if learned is None or learned.proposer is None:
-        file.unlink(missing_ok=True)
-    else:
-        write_proposer(learned.proposer, engine.version, learned.told, file)
-    return f"; {learned.told}" if learned else ""
 
 
 def _progress(settings: Settings, job: Job, say: Say) -> Say:

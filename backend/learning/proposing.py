@@ -5,38 +5,36 @@ What judges is what the fits have not seen: each picture's candidates come from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.learning.examples import Example
-from backend.learning.finetune import low_res_labels
-from backend.learning.softmax import fitted
-from backend.segmentation.engines import Embedding, Engine, Floats
-from backend.segmentation.predictor import encode
-from backend.segmentation.preprocess import CELL, LOW_RES_SIDE
+from backend.learning.proposer_fits import Seen, fitted_masks, fitted_places, overlaps, seen_by, sizes_of
+from backend.segmentation.engines import Engine
+from backend.segmentation.preprocess import Frame
+from backend.segmentation.prompts import Point
 from backend.segmentation.proposals import (
-    GRID,
+    MOST_KINDS,
     SMALLEST,
     Candidate,
     Linear,
     Proposer,
+    Scored,
     Usual,
     candidates,
-    chosen,
     clicks_on,
-    places_of,
     proposed,
+    scored,
     shares_of,
-    sure,
+    walked,
 )
 
 FEWEST_PICTURES, FEWEST_OBJECTS = 4, 16
-MOST_PICTURES, MOST_PLACES = 48, 1500
-"""Pictures, and places of each, that are fitted to: more take minutes and memory, and say little more."""
+MOST_PICTURES = 48
+"""That are learned from: more take minutes and memory, and say little more."""
 FOLDS = 4
 RIGHT = 0.5
 """IoU from which a proposal is right."""
@@ -47,10 +45,10 @@ RIGHT_SHARE, FOUND_SHARE = 0.75, 0.2
 is no less work than to click."""
 DOUBT = 2
 """As if so many more had been wrong: few that are right may be luck."""
-STEADY_PLACES, STEADY_MASKS = 1e-3, 1e-2
-"""How much large weights cost in the fits of places and of masks."""
 
 Kinds = tuple[str | None, ...]
+Picture = tuple[Example, Kinds]
+"""As the base sees it, with the label of each of its objects; without objects it shows what is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,9 @@ class Figures:
     made: int
     right: int
     objects: int
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(self.made + other.made, self.right + other.right, self.objects + other.objects)
 
     @property
     def enough(self) -> bool:
@@ -84,151 +85,100 @@ class Learned:
         return self.figures.told if self.proposer else f"nothing is proposed: {self.figures.told}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A picture. example: by the base. labels: int16, the low-res cells that it covers. kinds: the number of each of
-    its objects' kind. engine, embedding: what answers on it."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A picture, where clicks on it would go by a fit to other pictures, and what each of them gives. fold: of the
+    pictures that the fit did not see."""
 
-    example: Example
-    labels: NDArray[np.int16]
-    kinds: NDArray[np.intp]
-    engine: Engine
-    embedding: Embedding
+    seen: Seen
+    fold: int
+    clicks: list[Point]
+    found: list[Candidate | None]
 
 
-def learned_proposals(engine: Engine, examples: Sequence[tuple[Example, Kinds]]) -> Learned | None:
+def learned_proposals(engine: Engine, pictures: Sequence[Picture]) -> Learned | None:
     """Fits and judges; None where there are too few pictures or masks.
 
-    engine: what answers the project from now on. examples: pictures as its base sees them, each with the kinds of its
-    objects, the most telling first.
+    engine: what answers the project from now on. pictures: neighbours are alike, perhaps of one film.
     """
-    kinds = tuple(sorted({kind for _, own in examples for kind in own}, key=lambda kind: kind or ""))
-    few = [_seen(engine, example, [kinds.index(kind) for kind in own]) for example, own in examples[:MOST_PICTURES]]
-    keys = list(dict.fromkeys(one.example.key for one in few))
-    sizes = [size for one in few for size in _sizes(one)]
-    if len(keys) < FEWEST_PICTURES or len(sizes) < FEWEST_OBJECTS:
+    finite = [one for one in pictures if np.isfinite(one[0].features).all()]
+    few, bare = [one for one in finite if one[1]], [one for one in finite if not one[1]]
+    few = few[: MOST_PICTURES - min(len(bare), MOST_PICTURES // FOLDS)]
+    bare = bare[: MOST_PICTURES - len(few)]
+    counted = Counter(kind for _, own in few for kind in own).most_common(MOST_KINDS)
+    kinds = tuple(kind for kind, _ in counted)
+    folds = _folds([example.key for example, _ in few]) + [place % FOLDS for place in range(len(bare))]
+    seen = [_seen(engine, picture, kinds) for picture in few + bare]
+    sizes = [size for one in seen for size in sizes_of(one)]
+    if len({one.example.key for one in seen if one.kinds.size}) < FEWEST_PICTURES or len(sizes) < FEWEST_OBJECTS:
         return None
     usual = Usual(*(float(value) for value in np.median(np.array(sizes), axis=0)))
-    found: list[list[Candidate]] = [[] for _ in few]
-    fold_of = [keys.index(one.example.key) % FOLDS for one in few]
-    for fold in range(FOLDS):
-        places = _fitted_places([one for one, own in zip(few, fold_of, strict=True) if own != fold], len(kinds))
-        for place, one in enumerate(few):
-            if fold_of[place] == fold:
-                found[place] = _candidates(places, usual, one)
-    by_least = {least: _judged(few, found, fold_of, least) for least in LEAST}
+    looked = list(_looked(seen, folds, len(kinds), usual))
+    by_least = _judged(looked)
     least = next((least for least, figures in by_least.items() if figures.enough), None)
-    if least is None:
+    masks = fitted_masks([one.seen for one in looked], [one.found for one in looked])
+    if least is None or masks is None:
         return Learned(None, by_least[LEAST[0]])
-    places, masks = _fitted_places(few, len(kinds)), _fitted_masks(few, found)
-    return Learned(Proposer(kinds, places, masks, usual, least), by_least[least])
+    return Learned(Proposer(kinds, fitted_places(seen, len(kinds)), masks, usual, least), by_least[least])
 
 
-def judged_elsewhere(proposer: Proposer, engine: Engine, examples: Sequence[tuple[Example, Kinds]]) -> Figures:
+def judged_elsewhere(proposer: Proposer, engine: Engine, pictures: Iterable[Picture]) -> Figures:
     """On pictures that were not learned from."""
-    made, right, objects = 0, 0, 0
-    for example, own in examples:
-        one = _seen(engine, example, [proposer.kinds.index(kind) for kind in own])
-        kept = [candidate for candidate, _ in proposed(proposer, example.embedding, one.engine, one.embedding)]
-        made, right, objects = made + len(kept), right + _right(one, kept), objects + len(_sizes(one))
-    return Figures(made, right, objects)
+    figures = Figures(0, 0, 0)
+    for picture in pictures:
+        one = _seen(engine, picture, proposer.kinds)
+        figures += _told(one, proposed(proposer, one.example.embedding, one.engine, one.embedding))
+    return figures
 
 
-def _seen(engine: Engine, example: Example, kinds: Sequence[int]) -> _Seen:
-    width, height = (-(-side // CELL) for side in example.frame.scaled)
-    labels = low_res_labels(example)[:height, :width]
-    answering = engine.for_picture(example.embedding)
-    embedding = example.embedding
-    if answering.identity != engine.identity:
-        embedding = encode(answering, example.pixels, example.frame)
-    return _Seen(example, labels, np.array(kinds, np.intp), answering, embedding)
+def _seen(engine: Engine, picture: Picture, kinds: Kinds) -> Seen:
+    example, own = picture
+    return seen_by(engine, example, [kinds.index(kind) if kind in kinds else -1 for kind in own])
 
 
-def _sizes(one: _Seen) -> list[tuple[float, float]]:
-    """See Usual: of each object that is not tiny."""
-    sizes: list[tuple[float, float]] = []
-    for number in range(1, len(one.kinds) + 1):
-        cells = one.labels == number
-        if np.count_nonzero(cells) >= SMALLEST:
-            high, wide = (np.ptp(np.flatnonzero(cells.any(axis=axis))) + 1 for axis in (1, 0))
-            sizes.append((float(np.log(np.count_nonzero(cells))), float(np.log(wide / high))))
-    return sizes
+def _folds(keys: Sequence[str]) -> list[int]:
+    """Neighbours, and copies of one picture, are in the same fold: they would know each other."""
+    different = list(dict.fromkeys(keys))
+    return [different.index(key) * FOLDS // len(different) for key in keys]
 
 
-def _candidates(places: Linear, usual: Usual, one: _Seen) -> list[Candidate]:
-    shares = shares_of(places, one.example.embedding)
-    return candidates(clicks_on(shares, one.embedding.frame), shares, usual, one.engine, one.embedding)
+def _looked(seen: Sequence[Seen], folds: Sequence[int], kinds: int, usual: Usual) -> Iterable[_Looked]:
+    for fold in sorted(set(folds)):
+        others = [one for one, own in zip(seen, folds, strict=True) if own != fold]
+        places = fitted_places(others, kinds)
+        for one, own in zip(seen, folds, strict=True):
+            if own == fold:
+                shares = shares_of(places, one.example.embedding)
+                clicks = clicks_on(shares, one.embedding.frame)
+                yield _Looked(one, fold, clicks, candidates(clicks, shares, usual, one.engine, one.embedding))
 
 
-def _judged(
-    few: Sequence[_Seen], found: Sequence[Sequence[Candidate]], fold_of: Sequence[int], least: float
-) -> Figures:
-    """The figures where each picture's masks are judged by a fit to those of other folds."""
-    made, right, objects = 0, 0, 0
-    for fold in range(FOLDS):
-        others = [place for place in range(len(few)) if fold_of[place] != fold and found[place]]
-        masks = _fitted_masks([few[place] for place in others], [found[place] for place in others]) if others else None
-        for place, one in enumerate(few):
-            if fold_of[place] == fold:
-                own = found[place]
-                kept = [own[number] for number in chosen(own, sure(masks, own), least)] if masks else []
-                made, right, objects = made + len(kept), right + _right(one, kept), objects + len(_sizes(one))
-    return Figures(made, right, objects)
+def _judged(looked: Sequence[_Looked]) -> dict[float, Figures]:
+    """For each of LEAST, where each picture's masks are scored by a fit to those of other folds."""
+    figures = dict.fromkeys(LEAST, Figures(0, 0, 0))
+    for fold in {one.fold for one in looked}:
+        others = [one for one in looked if one.fold != fold]
+        masks = fitted_masks([one.seen for one in others], [one.found for one in others])
+        for one in looked:
+            if one.fold == fold:
+                for least in LEAST:
+                    figures[least] += _told(one.seen, _walked(one, masks, least) if masks else [])
+    return figures
 
 
-def _right(one: _Seen, kept: Sequence[Candidate]) -> int:
-    """How many of them are objects, each of another one and of its kind."""
+def _walked(one: _Looked, masks: Linear, least: float) -> list[Scored]:
+    """What would be proposed on it."""
+    by_click = dict(zip(one.clicks, scored(masks, one.found), strict=True))
+    frame: Frame = one.seen.embedding.frame
+    return walked(one.clicks, frame, lambda few: [by_click[click] for click in few], least)
+
+
+def _told(one: Seen, made: Sequence[Scored]) -> Figures:
+    """Right is each object, of those that are not tiny, that a proposal of its kind gives."""
     known: set[int] = set()
-    for candidate in kept:
-        overlaps = _overlaps(one, candidate)
-        best = int(overlaps.argmax())
-        if overlaps[best] >= RIGHT and one.kinds[best] == candidate.kind:
+    for candidate, _ in made:
+        shared = np.where(one.areas >= SMALLEST, overlaps(one, candidate), 0)
+        best = int(shared.argmax()) if shared.size else -1
+        if best >= 0 and shared[best] >= RIGHT and one.kinds[best] == candidate.kind:
             known.add(best)
-    return len(known)
-
-
-def _overlaps(one: _Seen, candidate: Candidate) -> NDArray[np.float64]:
-    """IoU with each object."""
-    number = len(one.kinds) + 1
-    both = np.bincount(one.labels[candidate.cells], minlength=number)[1:]
-    areas = np.bincount(one.labels.ravel(), minlength=number)[1:]
-    return np.asarray(both / np.maximum(1, areas + np.count_nonzero(candidate.cells) - both), np.float64)
-
-
-def _fitted_places(few: Sequence[_Seen], kinds: int) -> Linear:
-    """What places show. Nothing counts as much as all kinds together, and each kind as much as the others."""
-    random = np.random.default_rng(0)
-    values, targets = [], []
-    for one in few:
-        shown = _shown(one, kinds)
-        own = places_of(one.example.embedding)
-        taken = random.permutation(shown.shape[0] * shown.shape[1])[:MOST_PLACES]
-        values.append(own.reshape(-1, own.shape[-1])[taken])
-        targets.append(shown.reshape(-1, kinds + 1)[taken])
-    wanted = np.concatenate(targets)
-    most = wanted.argmax(axis=1)
-    counts = np.bincount(most, minlength=kinds + 1)
-    shares = np.where(counts, np.array([0.5, *[0.5 / kinds] * kinds]) / np.maximum(1, counts), 0)
-    return fitted(np.concatenate(values), wanted, shares[most].astype(np.float32), STEADY_PLACES)
-
-
-def _shown(one: _Seen, kinds: int) -> Floats:
-    """How much of each place nothing and each kind cover, rows x columns x 1 + kinds."""
-    kind_of = np.concatenate([[0], one.kinds + 1])
-    layers = (kind_of[one.labels][..., None] == np.arange(1, kinds + 1)).astype(np.float32)
-    whole = np.zeros((LOW_RES_SIDE, LOW_RES_SIDE, kinds), np.float32)
-    whole[: layers.shape[0], : layers.shape[1]] = layers
-    rows, columns = places_of(one.example.embedding).shape[:2]
-    covered = cv2.resize(whole, (GRID, GRID), interpolation=cv2.INTER_AREA).reshape(GRID, GRID, kinds)[:rows, :columns]
-    return np.concatenate([1 - covered.sum(axis=-1, keepdims=True), covered], axis=-1)
-
-
-def _fitted_masks(few: Sequence[_Seen], found: Sequence[Sequence[Candidate]]) -> Linear:
-    """Which candidates are whole objects: one is from an IoU of 0.7, and none below 0.4."""
-    pairs = [(one, candidate) for one, own in zip(few, found, strict=True) for candidate in own]
-    whole = np.array([(_overlaps(one, candidate).max() - 0.4) / 0.3 for one, candidate in pairs], np.float32).clip(0, 1)
-    traits = np.stack([candidate.traits for _, candidate in pairs])
-    both = fitted(
-        traits, np.stack([1 - whole, whole], axis=1), np.full(len(pairs), 1 / len(pairs), np.float32), STEADY_MASKS
-    )
-    return Linear(both.weight[1:] - both.weight[:1], both.bias[1:] - both.bias[:1])
+    return Figures(len(made), len(known), len(sizes_of(one)))

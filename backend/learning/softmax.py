@@ -16,7 +16,7 @@ def fitted(values: Floats, targets: Floats, shares: Floats, steady: float) -> Li
     """What makes K logits of N values. values: M x N. targets: M x K, which add up to 1. shares: how much each of the M
     counts, together 1. steady: how much the squares of the weights cost, of values that vary by 1."""
     given, wanted, counts = (torch.from_numpy(np.ascontiguousarray(one)) for one in (values, targets, shares))
-    mean, spread = given.mean(dim=0), given.std(dim=0) + 1e-4
+    mean, spread = given.mean(dim=0), given.std(dim=0, correction=0) + 1e-4
     scaled = (given - mean) / spread
     weight = torch.zeros(targets.shape[1], values.shape[1], requires_grad=True)
     bias = torch.zeros(targets.shape[1], requires_grad=True)

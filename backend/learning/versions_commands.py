@@ -44,7 +44,7 @@ def versions_command(
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
     Console().print(table)
     for key in keys:
-        if told_of := _proposes(folder, key):
+        if told_of := _proposes(folder, key, current(folder, key)):
             typer.echo(f"project {key.partition('.')[0]} proposes: {told_of}")
 
 
@@ -78,9 +78,9 @@ def _before(versions: list[Version], serving: Version | None) -> str:
     return replaced if replaced in [one.name for one in versions] else BASE
 
 
-def _proposes(folder: Path, project: str) -> str | None:
-    """How good what is proposed was found; None where nothing is."""
-    from backend.accepted.versions import proposer_file
+def _proposes(folder: Path, project: str, serving: Version | None) -> str | None:
+    """How good what is proposed was found; None where nothing is: what serves is not what was judged."""
+    from backend.accepted.versions import proposer_file, versions_of
     from backend.segmentation.checkpoints import WeightsError, said_in
     from backend.segmentation.proposer_files import TOLD, VERSION
 
@@ -88,7 +88,10 @@ def _proposes(folder: Path, project: str) -> str | None:
         said = said_in(proposer_file(folder, project))
     except WeightsError:
         return None
-    return f"{said.get(TOLD)} (with {said.get(VERSION)})"
+    judged_with = said.get(VERSION, "")
+    with_base = judged_with not in [one.name for one in versions_of(folder, project)]
+    answers = judged_with == serving.name if serving else with_base
+    return f"{said.get(TOLD)} (with {judged_with})" if answers else None
 
 
 def _change(version: Version, what: str) -> str:

@@ -7,7 +7,7 @@ whole objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -30,9 +30,13 @@ SMALLEST = 12
 RING = 9
 """How far what lies around a mask is looked at: a square of so many cells, centred on its edge."""
 SETTLED = 0.8
-"""How sure a mask must be for other clicks on it to be left out."""
+"""How sure a mask must be, and sure enough to be proposed, for other clicks on it to be left out."""
 SAME = 0.5
 """Of two masks of which the smaller lies in the other by this share only the better one is proposed."""
+
+PLACE_VALUES, TRAITS = 512, 15
+MOST_KINDS = 100
+"""OpenCV resizes no more than 512 channels."""
 
 Cells = NDArray[np.bool_]
 
@@ -92,31 +96,52 @@ class Candidate:
     traits: Floats
 
 
-def proposals(proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding) -> list[Proposal]:
+Scored = tuple[Candidate, float]
+"""A candidate, and how sure it is a whole object, from 0 to 1."""
+
+
+def proposals(
+    proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding, more: Callable[[], bool] = lambda: True
+) -> list[Proposal]:
     """The surest first. seen: the picture by the base's encoder, which the proposer knows. engine: answers on it, with
-    its own embedding of it."""
-    return [
-        Proposal(one.click, proposer.kinds[one.kind], score)
-        for one, score in proposed(proposer, seen, engine, embedding)
-    ]
+    its own embedding of it. more: asked before every few clicks, whether they are still wanted."""
+    found = proposed(proposer, seen, engine, embedding, more)
+    return [Proposal(one.click, proposer.kinds[one.kind], score) for one, score in found]
 
 
 def proposed(
-    proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding
-) -> list[tuple[Candidate, float]]:
-    """As `proposals`, with their masks. What is settled by one click gets no others: most pictures need few."""
-    shares, frame = shares_of(proposer.places, seen), embedding.frame
-    left, found, scores = clicks_on(shares, frame), list[Candidate](), list[float]()
+    proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding, more: Callable[[], bool] = lambda: True
+) -> list[Scored]:
+    """As `proposals`, with their masks."""
+    shares = shares_of(proposer.places, seen)
+
+    def look(clicks: Sequence[Point]) -> list[Scored | None] | None:
+        if not more():
+            return None
+        return scored(proposer.masks, candidates(clicks, shares, proposer.usual, engine, embedding))
+
+    return walked(clicks_on(shares, embedding.frame), embedding.frame, look, proposer.least)
+
+
+def walked(
+    clicks: Sequence[Point],
+    frame: Frame,
+    look: Callable[[Sequence[Point]], list[Scored | None] | None],
+    least: float,
+) -> list[Scored]:
+    """What is proposed of the candidates of these clicks, which are looked at a few at a time, in order; the surest
+    first. What is settled gets no more clicks: most pictures need few. look: None where no more are wanted."""
+    left, found = list(clicks), list[Scored]()
     settled = np.zeros((LOW_RES_SIDE, LOW_RES_SIDE), np.bool_)
-    while left:
-        few = candidates(left[:CLICKS_AT_ONCE], shares, proposer.usual, engine, embedding)
-        for one, score in zip(few, sure(proposer.masks, few), strict=True):
-            found.append(one)
-            scores.append(float(score))
-            if score >= SETTLED:
-                settled[: one.cells.shape[0], : one.cells.shape[1]] |= one.cells
+    while left and (looked := look(left[:CLICKS_AT_ONCE])) is not None:
+        for one in looked:
+            if one is not None:
+                found.append(one)
+                if one[1] >= max(SETTLED, least):
+                    rows, columns = one[0].cells.shape
+                    settled[:rows, :columns] |= one[0].cells
         left = [click for click in left[CLICKS_AT_ONCE:] if not settled[_cell_of(click, frame)]]
-    return [(found[place], scores[place]) for place in chosen(found, np.array(scores, np.float32), proposer.least)]
+    return [found[place] for place in chosen(found, least)]
 
 
 def _cell_of(click: Point, frame: Frame) -> tuple[int, int]:
@@ -125,21 +150,21 @@ def _cell_of(click: Point, frame: Frame) -> tuple[int, int]:
     return min(int(y / CELL), LOW_RES_SIDE - 1), min(int(x / CELL), LOW_RES_SIDE - 1)
 
 
-def sure(masks: Linear, found: Sequence[Candidate]) -> Floats:
-    """How sure each candidate is a whole object, from 0 to 1."""
-    if not found:
-        return np.zeros(0, np.float32)
-    logits = masks(np.stack([one.traits for one in found]))[:, 0]
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+def scored(masks: Linear, found: Sequence[Candidate | None]) -> list[Scored | None]:
+    """Each candidate with how sure it is a whole object, from 0 to 1."""
+    scores = [0.0 if one is None else float(masks(one.traits[None])[0, 0]) for one in found]
+    return [
+        None if one is None else (one, float(1 / (1 + np.exp(-logit))))
+        for one, logit in zip(found, scores, strict=True)
+    ]
 
 
-def chosen(found: Sequence[Candidate], scores: Floats, least: float) -> list[int]:
+def chosen(found: Sequence[Scored], least: float) -> list[int]:
     """Places of the candidates to propose, the surest first: of those that share their cells only the surest."""
     kept: list[int] = []
-    for place in np.argsort(-scores, kind="stable").tolist():
-        if scores[place] < least:
-            break
-        if all(_shared(found[place].cells, found[other].cells) < SAME for other in kept):
+    for place in sorted(range(len(found)), key=lambda place: -found[place][1]):
+        one, score = found[place]
+        if score >= least and all(_shared(one.cells, found[other][0].cells) < SAME for other in kept):
             kept.append(place)
     return kept
 
@@ -177,19 +202,21 @@ def clicks_on(shares: Floats, frame: Frame) -> list[Point]:
 
 def candidates(
     clicks: Sequence[Point], shares: Floats, usual: Usual, engine: Engine, embedding: Embedding
-) -> list[Candidate]:
-    """The masks of clicks, but for tiny ones."""
+) -> list[Candidate | None]:
+    """The mask of each click; None where it is tiny."""
     width, height = (-(-side // CELL) for side in embedding.frame.scaled)
     fine = _on_cells(shares)[:height, :width]
-    found: list[Candidate] = []
+    found: list[Candidate | None] = []
     for begin in range(0, len(clicks), CLICKS_AT_ONCE):
         few = clicks[begin : begin + CLICKS_AT_ONCE]
         logits = low_res_logits(engine, embedding, [Prompt(points=(click,), labels=(POSITIVE,)) for click in few])
         for click, one in zip(few, logits[:, :height, :width], strict=True):
             cells = one > 0
-            if np.count_nonzero(cells) >= SMALLEST:
-                kind = int(fine[cells][:, 1:].sum(axis=0).argmax())
-                found.append(Candidate(click, cells, kind, traits_of(one, 1 - fine[..., 0], usual)))
+            if np.count_nonzero(cells) < SMALLEST:
+                found.append(None)
+                continue
+            kind = int(fine[cells][:, 1:].sum(axis=0).argmax())
+            found.append(Candidate(click, cells, kind, traits_of(one, 1 - fine[..., 0], usual)))
     return found
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from backend.segmentation.checkpoints import WeightsError, opened_safetensors
-from backend.segmentation.proposals import Linear, Proposer, Usual
+from backend.segmentation.proposals import PLACE_VALUES, TRAITS, Linear, Proposer, Usual
 
+FORMAT = 1
+"""Of what the numbers in it mean: another one for other traits, places or preprocessing."""
 VERSION, ABOUT, TOLD = "version", "proposer", "told"
 
 
 def write_proposer(proposer: Proposer, version: str, told: str, path: Path) -> None:
     """version: of the engine that it was judged with. told: how good it was then, for people. Atomic."""
     about = {
+        "format": FORMAT,
         "kinds": proposer.kinds,
         "area": proposer.usual.area,
         "aspect": proposer.usual.aspect,
@@ -39,11 +45,20 @@ def read_proposer(path: Path) -> tuple[str, Proposer]:
         said = file.metadata() or {}
         try:
             about = json.loads(said[ABOUT])
-            places, masks = (
-                Linear(file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias"))
-                for name in ("places", "masks")
-            )
-            usual = Usual(about["area"], about["aspect"])
-            return said[VERSION], Proposer(tuple(about["kinds"]), places, masks, usual, about["least"])
-        except KeyError as error:
-            raise WeightsError(f"{path} is no proposer: it has no {error}; learn again") from None
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']}, not {FORMAT}")
+            kinds, least = tuple(about["kinds"]), float(about["least"])
+            usual = Usual(float(about["area"]), float(about["aspect"]))
+            places = _linear(file, "places", (1 + len(kinds), PLACE_VALUES))
+            return said[VERSION], Proposer(kinds, places, _linear(file, "masks", (1, TRAITS)), usual, least)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise WeightsError(f"{path} is no proposer of this release ({error}): the next job makes one") from None
+
+
+def _linear(file: Any, name: str, shape: tuple[int, int]) -> Linear:
+    weight, bias = file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias")
+    if weight.shape != shape or bias.shape != shape[:1]:
+        raise ValueError(f"{name} is {weight.shape} and {bias.shape}, not {shape}")
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise ValueError(f"{name} is not finite")
+    return Linear(weight, bias)

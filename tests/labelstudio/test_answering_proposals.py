@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,16 @@ import numpy as np
 import pytest
 import structlog
 
+from backend.accepted.annotations import Annotation, accept
+from backend.accepted.database import FILE
 from backend.accepted.versions import proposer_file
-from backend.labelstudio import rle
+from backend.labelstudio import answering_proposals, rle
 from backend.labelstudio.answering import answer
+from backend.labelstudio.answering_proposals import SECONDS
+from backend.labelstudio.places import Places
 from backend.labelstudio.project_proposers import proposer_for
 from backend.labelstudio.segmenter import Segmenter
-from backend.segmentation.engines import Features, Floats
+from backend.segmentation.engines import Embedding, Engine, Features, Floats
 from backend.segmentation.proposals import Linear, Proposer, Usual
 from backend.segmentation.proposer_files import write_proposer
 from tests.labelstudio.standins import data_uri, picture, segmenter_of
@@ -76,7 +82,8 @@ def region(**more: Any) -> dict[str, Any]:
     [
         ({"annotations": [region()]}, 0),
         ({"annotations": [region(was_cancelled=True)]}, 3),  # skipped
-        ({"annotations": [{"result": []}]}, 3),
+        ({"annotations": [{"result": []}]}, 0),  # submitted so: nothing is there
+        ({"drafts": [region()]}, 0),
         ({"predictions": [region(model_version="another")]}, 3),
         ({"project": 28}, 0),
         ({"project": None}, 0),
@@ -133,6 +140,96 @@ def test_each_picture_of_a_list() -> None:
     assert sorted(region["item_index"] for region in prediction["result"]) == [0, 0, 0, 1, 1, 1]
 
 
+def test_of_a_list_what_comes_is_answered_and_no_more_than_four_are_looked_at() -> None:
+    both = CONFIG.replace('value="$image"', 'valueList="$images"')
+    pictures = [data_uri(picture(640, 480, (n, 9, 9))) for n in range(0, 60, 10)]
+    pictures[1] = "data:,no"
+    [prediction] = answer(segmenter(), [{"id": 1, "project": 27, "data": {"images": pictures}}], both, None)
+    assert isinstance(prediction, dict)
+    assert {region["item_index"] for region in prediction["result"]} == {0, 2, 3}
+
+
+def test_only_pictures_that_have_something_to_hold_masks() -> None:
+    two = CONFIG.replace("<View>", '<View><Image name="other" value="$other"/>')
+    [prediction] = answer(segmenter(), [{**task(), "data": {**task()["data"], "other": "data:,no"}}], two, None)
+    assert isinstance(prediction, dict)
+    assert {region["to_name"] for region in prediction["result"]} == {"image"}
+
+
+class OtherEyes(Spotted):
+    """A version whose encoder says something else."""
+
+    identity = "other-torch"
+
+    def encode(self, canvas: Floats) -> Features:
+        features = seen(SPOTS).features.copy()
+        features[:, :2] = 0
+        return features
+
+
+class Versioned(Spotted):
+    """Its base knows where spots are, and what it learned answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learned = OtherEyes()
+
+    def for_picture(self, _embedding: Embedding) -> Engine:
+        return self.learned
+
+
+def test_the_base_says_where_to_click_and_the_version_answers() -> None:
+    base, engine = Spotted(), Versioned()
+    proposing = segmenter_of(
+        base, version_for=lambda _base, _project: engine, proposer_for=lambda _: ("spots-1", proposer())
+    )
+    [prediction] = answer(proposing, [task()], CONFIG, None)
+    assert labels_in(prediction) == [["Cell"], ["Cell"], ["Dirt"]]
+    assert not base.asked + engine.asked
+    assert all((one.features[:, :2] == 0).all() for one in engine.learned.asked)
+
+
+class Gone(Exception):  # noqa: N818
+    """The caller hung up."""
+
+
+def test_who_hung_up_gets_no_more_clicks() -> None:
+    proposing, left = segmenter(), [None, None]
+
+    def go_on() -> None:
+        if not left:
+            raise Gone
+        left.pop()
+
+    with pytest.raises(Gone):
+        answer(proposing, [task()], CONFIG, None, go_on=go_on)
+
+
+def test_after_three_seconds_what_is_found_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, *[SECONDS - 0.1, SECONDS + 0.1] * 9])
+    monkeypatch.setattr(answering_proposals, "monotonic", lambda: next(times))
+    unsure = replace(proposer(), masks=Linear(np.zeros((1, 15), np.float32), np.array([1.3], np.float32)))
+    proposing = segmenter(unsure)
+    [prediction] = answer(proposing, [task()], CONFIG, None)
+    assert prediction
+    engine = proposing.engine()
+    assert isinstance(engine, Spotted)
+    assert len(engine.asked) == 2, "a few clicks, and their masks at last"
+
+
+def test_clicks_of_others_go_first() -> None:
+    asked = []
+
+    class Watched(Places):
+        def taken(self, patient: bool = False) -> AbstractContextManager[None]:
+            asked.append(patient)
+            return super().taken(patient)
+
+    watched = segmenter_of(Spotted(), proposer_for=lambda _: ("spots-1", proposer()), at_once=Watched(4))
+    answer(watched, [task()], CONFIG, None)
+    assert asked == [True, True]
+
+
 def test_a_picture_that_does_not_come_is_a_line_in_the_log() -> None:
     with structlog.testing.capture_logs() as logs:
         nothing, something = answer(segmenter(), [{**task(), "data": {"image": "data:,no"}}, task(2)], CONFIG, None)
@@ -149,6 +246,19 @@ def test_a_project_is_found_by_its_number_or_its_whole_name(tmp_path: Path) -> N
     assert judged
     assert judged[0] == "v1"
     assert proposer_for(tmp_path, "28.1795354711") is None
+    assert proposer_for(tmp_path, "27") is None, "nothing else is known of it"
+    accept(tmp_path, [Annotation(KEY, 1, 1, {}, [], "2026-11-22T13:38:42.747451Z")])
+    assert proposer_for(tmp_path, "27") == judged
+    (tmp_path / FILE).write_bytes(b"no database at all" * 100)
+    assert proposer_for(tmp_path, KEY) == judged
+    assert proposer_for(tmp_path, "27") is None, "opening a task goes on"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../away.1", "/abs/away.1", "27.\0", "27.1/..", "", "\ud800", "٢٧", "27.", "9" * 300]
+)
+def test_a_name_that_is_none_is_no_path(tmp_path: Path, name: str) -> None:
+    assert proposer_for(tmp_path, name) is None
 
 
 def test_a_new_one_counts_at_once_and_a_torn_one_not_at_all(tmp_path: Path) -> None:

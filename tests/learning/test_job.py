@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 
 from backend.accepted import jobs, versions
-from backend.accepted.annotations import Annotation, accept, new_regions
+from backend.accepted.annotations import Annotation, accept, forget, new_regions
 from backend.labelstudio import rle
 from backend.labelstudio.connections import remember
 from backend.labelstudio.unanswerable import Unanswerable
+from backend.learning import accepted_proposals
 from backend.learning import job as learning
 from backend.learning.gate import NAMES, Verdict
 from backend.learning.masks import DataError
@@ -167,15 +169,18 @@ def proposing(monkeypatch):
 
         def __call__(self, engine, examples):
             self.engine, self.kinds = engine, [kinds for _, kinds in examples]
+            if isinstance(self.learned, Exception):
+                raise self.learned
             return self.learned
 
     proposing = Proposing()
-    monkeypatch.setattr(learning, "learned_proposals", proposing)
+    monkeypatch.setattr(accepted_proposals, "learned_proposals", proposing)
     return proposing
 
 
-LINEAR = Linear(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
-PROPOSER = Proposer(("Cell",), LINEAR, LINEAR, Usual(0, 0), 0.5)
+PLACES = Linear(np.zeros((2, 512), np.float32), np.zeros(2, np.float32))
+MASKS = Linear(np.zeros((1, 15), np.float32), np.zeros(1, np.float32))
+PROPOSER = Proposer(("Cell",), PLACES, MASKS, Usual(0, 0), 0.5)
 
 
 @pytest.mark.parametrize("promoted", [True, False])
@@ -192,6 +197,28 @@ def test_what_serves_afterwards_is_what_proposes(settings, training, proposing, 
     if promoted:
         assert judged_with == serving.name
     assert proposer.kinds == ("Cell",)
+
+
+def test_a_fit_that_fails_takes_nothing_with_it(settings, training, proposing):
+    proposing.learned = RuntimeError("broken on purpose")
+    before = versions.versions_of(settings.model_dir, KEY)
+    with structlog.testing.capture_logs() as logs:
+        assert run(settings).endswith("as told")
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["proposals_failed"]
+    assert versions.versions_of(settings.model_dir, KEY) != before
+
+
+def test_pictures_on_which_nothing_is_are_shown_too(settings, training, proposing):
+    """They were submitted without a region: what is proposed there is wrong. Nothing else learns from them."""
+    empty = replace(annotation(3, 4), result=[])
+    accept(settings.model_dir, [empty])
+    run(settings)
+    assert proposing.kinds == [("Cell",) * 4] * 2 + [()]
+    assert len(training.seen[1]) == 2
+    accept(settings.model_dir, [replace(annotation(4, 4), task=3, updated="2026-11-23T13:38:42.747451Z")])
+    run(settings)
+    assert () not in proposing.kinds, "somebody else found something there"
+    forget(settings.model_dir, KEY, [3, 4])
 
 
 def test_who_wants_no_proposals_gets_none(settings, training, proposing):

@@ -53,7 +53,7 @@ def test_the_first_images_teach_and_the_others_judge(called, monkeypatch: pytest
     assert not set(taught) & set(judging)
 
 
-@pytest.mark.parametrize(("limit", "told"), [("2", "too few masks"), ("99", "give a smaller --limit")])
+@pytest.mark.parametrize(("limit", "told"), [("2", "too few masks"), ("5", "give a smaller --limit")])
 def test_what_cannot_be_measured_is_one_sentence(called, limit: str, told: str) -> None:  # type: ignore[no-untyped-def]
     code, output = called("--limit", limit)
     assert code == 1

@@ -9,11 +9,12 @@ import pytest
 
 from backend.learning import proposing
 from backend.learning.examples import Example
+from backend.learning.proposer_fits import fitted_masks, seen_by
 from backend.learning.proposing import FEWEST_PICTURES, Figures, Kinds, Learned, judged_elsewhere, learned_proposals
 from backend.learning.softmax import fitted
 from backend.segmentation.engines import Embedding, Engine, Floats
 from backend.segmentation.preprocess import Frame
-from backend.segmentation.proposals import proposals
+from backend.segmentation.proposals import Candidate, proposals
 from tests.segmentation.spots import COLUMNS, FRAME, ROWS, SpotEngine, Spots, numbers_of, seen
 
 NAMES = ("Cell", "Dirt")
@@ -130,25 +131,92 @@ def test_too_few_masks_say_nothing() -> None:
     assert learned_proposals(SpotEngine(), [picture(seed, (1, 2)) for seed in range(6)]) is None
 
 
-def test_a_picture_that_is_there_twice_does_not_judge_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its copies are in the same fold."""
-    fits: list[set[str]] = []
-    judged: list[str] = []
-    fit, look = proposing._fitted_places, proposing._candidates
+@pytest.fixture
+def judges(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Of each picture that is judged: its name, and those that neither fit may have seen."""
+    seen: list[set[str]] = []
+    fit_places, fit_masks, look, walk = (
+        getattr(proposing, name) for name in ("fitted_places", "fitted_masks", "candidates", "_walked")
+    )
+    places: set[str] = set()
+    masks: set[str] = set()
 
-    def noted_fit(few, kinds):  # type: ignore[no-untyped-def]
-        fits.append({one.example.key for one in few})
-        return fit(few, kinds)
+    def fitted_places(few, kinds):  # type: ignore[no-untyped-def]
+        places.clear()
+        places.update(one.example.key for one in few)
+        return fit_places(few, kinds)
 
-    def noted_look(places, usual, one):  # type: ignore[no-untyped-def]
-        judged.append(one.example.key)
-        assert one.example.key not in fits[-1]
-        return look(places, usual, one)
+    def fitted_masks(few, found):  # type: ignore[no-untyped-def]
+        masks.clear()
+        masks.update(one.example.key for one in few)
+        return fit_masks(few, found)
 
-    monkeypatch.setattr(proposing, "_fitted_places", noted_fit)
-    monkeypatch.setattr(proposing, "_candidates", noted_look)
-    learned([picture(seed) for seed in (0, 1, 2, 3, 4, 5, 0, 2)])
-    assert len(judged) == 8
+    def candidates(clicks, shares, usual, engine, embedding):  # type: ignore[no-untyped-def]
+        assert by_key[embedding.features.tobytes()] not in places
+        return look(clicks, shares, usual, engine, embedding)
+
+    def walked(one, linear, least):  # type: ignore[no-untyped-def]
+        assert one.seen.example.key not in masks
+        seen.append({one.seen.example.key, *masks})
+        return walk(one, linear, least)
+
+    by_key = {picture(number)[0].features.tobytes(): f"picture {number}" for number in range(8)}
+    for name, fake in (("fitted_places", fitted_places), ("fitted_masks", fitted_masks)):
+        monkeypatch.setattr(proposing, name, fake)
+    monkeypatch.setattr(proposing, "candidates", candidates)
+    monkeypatch.setattr(proposing, "_walked", walked)
+    return seen
+
+
+def test_neither_fit_has_seen_the_picture_nor_its_copies_nor_its_neighbour(judges: list[set[str]]) -> None:
+    learned([picture(seed) for seed in (0, 1, 2, 3, 4, 5, 6, 7, 0, 2)])
+    assert len(judges) == 10 * 5, "each picture at each threshold"
+    neighbours = [{f"picture {number}" for number in pair} for pair in ((0, 1), (2, 3), (4, 5), (6, 7))]
+    for names in judges:
+        assert sum(pair <= names for pair in neighbours) == 3, "of the fourth pair only the one that is judged"
+
+
+def test_pictures_without_objects_teach_what_is_none() -> None:
+    """Dirt is not labelled on them: it is learned to be nothing, at the cost of what looks like it."""
+    full = [picture(seed) for seed in range(6)]
+    bare = [(picture(seed, ())[0], ()) for seed in range(10, 13)]
+    made = learned(full + bare)
+    assert made.figures.made > made.figures.right, "what is proposed on them is wrong"
+    assert made.figures.objects == 36
+
+
+def test_pictures_that_are_not_numbers_are_left_out() -> None:
+    torn, kinds = picture(9)
+    broken = Example(torn.key, np.full_like(torn.features, np.inf), *_rest(torn)[1:])
+    assert learned([picture(seed) for seed in range(6)] + [(broken, kinds)]).figures == Figures(36, 36, 36)
+
+
+def test_no_more_pictures_and_kinds_than_can_be_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposing, "MOST_PICTURES", 6)
+    monkeypatch.setattr(proposing, "MOST_KINDS", 1)
+    made = learned([picture(seed) for seed in range(8)])
+    assert made.figures.objects == 6 * 3, "Cell and Dirt are as many; the other kind is nothing"
+    assert made.proposer is None or len(made.proposer.kinds) == 1
+
+
+def test_many_candidates_on_one_object_are_right_once_and_the_others_wrong() -> None:
+    one = seen_by(SpotEngine(), picture(0)[0], [0] * 6)
+    cells = one.labels == 1
+    several = [(Candidate((0, 0), cells, 0, np.zeros(15, np.float32)), 0.9)] * 3
+    assert proposing._told(one, several) == Figures(3, 1, 6)
+    rows, columns = np.nonzero(cells)
+    for share, right in ((0.55, 1), (0.45, 0)):
+        part = np.zeros_like(cells)
+        part[rows[: int(share * len(rows))], columns[: int(share * len(rows))]] = True
+        assert proposing._told(one, [(Candidate((0, 0), part, 0, np.zeros(15, np.float32)), 0.9)]).right == right
+
+
+def test_one_candidate_is_enough_for_a_fit_that_is_a_number() -> None:
+    one = seen_by(SpotEngine(), picture(0)[0], [0] * 6)
+    linear = fitted_masks([one], [[Candidate((0, 0), one.labels == 1, 0, np.ones(15, np.float32)), None]])
+    assert linear
+    assert np.isfinite(linear.weight).all()
+    assert fitted_masks([one], [[None]]) is None
 
 
 class OwnEyes(SpotEngine):

@@ -3,11 +3,13 @@
 import json
 
 import httpx
+import numpy as np
 import pytest
 
 from backend.labelstudio import rle
 from backend.labelstudio.unanswerable import Unanswerable
 from backend.projects.prelabel import prelabel
+from backend.segmentation.proposals import Linear, Proposer, Usual
 from tests.labelstudio.standins import LABEL_STUDIO, DiscEngine, loader, segmenter_of
 from tests.labelstudio.test_answering import CONFIG, LEFT, RIGHT, boxed, task
 
@@ -48,6 +50,26 @@ def done(project, **settings):
     work = prelabel(segmenter_of(images=images, **settings), 5)
     assert work.tasks == len(project.tasks)
     return {one.task: (one.made, one.failure) for one in work.done}
+
+
+def everywhere(object_is):
+    """Says of each place that it is a cat, this surely, and of each mask that it is whole."""
+    places = Linear(np.zeros((2, 512), np.float32), np.array([0, object_is], np.float32))
+    return Proposer(("Cat",), places, Linear(np.zeros((1, 15), np.float32), np.ones(1, np.float32)), Usual(0, 0), 0.5)
+
+
+def test_tasks_on_which_nothing_is_proposed_are_left():
+    proposer = everywhere(object_is=-9)
+    project = Project(task(), boxed(LEFT))
+    assert done(project, proposer_for=lambda _: ("disc-v1", proposer)) == {1: (False, None), 2: (True, None)}
+    assert project.stored.keys() == {2}
+
+
+def test_what_is_proposed_is_stored():
+    proposer = everywhere(object_is=9)
+    project = Project(task())
+    assert done(project, proposer_for=lambda _: ("disc-v1", proposer)) == {1: (True, None)}
+    assert {region["value"]["brushlabels"][0] for region in project.stored[1]["result"]} == {"Cat"}
 
 
 def test_boxes_of_detectors_and_people_become_predictions():

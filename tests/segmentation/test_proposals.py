@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from backend.segmentation.checkpoints import WeightsError
 from backend.segmentation.engines import Embedding, Floats
@@ -17,16 +20,19 @@ from backend.segmentation.proposals import (
     Candidate,
     Linear,
     Proposer,
+    Scored,
     Usual,
     candidates,
     chosen,
     clicks_on,
+    places_of,
     proposals,
     shares_of,
     traits_of,
+    walked,
 )
 from backend.segmentation.proposer_files import read_proposer, write_proposer
-from tests.segmentation.spots import FRAME, SpotEngine, seen
+from tests.segmentation.spots import FRAME, SpotEngine, numbers_of, seen
 
 USUAL = Usual(area=np.log(600.0), aspect=0.0)
 
@@ -99,23 +105,94 @@ def test_what_is_settled_is_not_clicked_at_again() -> None:
     assert len(clicks_on(shares_of(proposer().places, picture), FRAME)) > 3 * CLICKS_AT_ONCE
     assert len(proposals(proposer(), picture, engine, picture)) == 3
     assert len(engine.asked) == 1, "a few clicks find all three"
-    unsure = replace(proposer(), masks=Linear(np.zeros((1, 15), np.float32), np.array([1.3], np.float32)))
+    unsure = replace(proposer(), masks=ANY)
     assert len(proposals(unsure, picture, engine, picture)) == 3
     assert len(engine.asked) > 3, "0.79 is not settled"
 
 
-def candidate(rows: slice, columns: slice) -> Candidate:
+def candidate(rows: slice, columns: slice, score: float) -> Scored:
     cells = np.zeros((192, 256), bool)
     cells[rows, columns] = True
-    return Candidate((0, 0), cells, 0, np.zeros(15, np.float32))
+    return Candidate((0, 0), cells, 0, np.zeros(15, np.float32)), score
 
 
 def test_of_masks_that_share_their_cells_the_surest_is_proposed() -> None:
-    whole, part, beside = (candidate(slice(0, 20), columns) for columns in (slice(20), slice(8, 20), slice(12, 40)))
-    scores: Floats = np.array([0.7, 0.9, 0.8], np.float32)
-    assert chosen([whole, part, beside], scores, 0.5) == [1], "both others share more than half of the smaller one"
-    assert chosen([whole, beside], scores[:2], 0.5) == [1, 0], "8 of 20 columns are less than half"
-    assert chosen([whole, beside], scores[:2], 0.8) == [1]
+    whole, part = candidate(slice(0, 20), slice(20), 0.7), candidate(slice(0, 20), slice(8, 20), 0.9)
+    beside = candidate(slice(0, 20), slice(12, 40), 0.8)
+    assert chosen([whole, part, beside], 0.5) == [1], "both others share more than half of the smaller one"
+    assert chosen([whole, beside], 0.5) == [1, 0], "8 of 20 columns are less than half"
+    assert chosen([whole, beside], 0.8) == [1]
+    assert chosen([candidate(slice(0, 20), slice(20), float("nan")), beside], 0.5) == [1]
+
+
+@pytest.mark.parametrize(("least", "asked"), [(0.5, 1), (0.9, 2)])
+def test_a_mask_that_is_not_sure_enough_to_be_proposed_settles_nothing(least: float, asked: int) -> None:
+    """The second click on it may give a better one."""
+    one, better = candidate(slice(0, 40), slice(40), 0.85), candidate(slice(0, 40), slice(40), 0.95)
+    clicks = [(float(x), 5.0) for x in range(5, 5 + CLICKS_AT_ONCE + 1)]
+    looks: list[int] = []
+
+    def look(few: Sequence[tuple[float, float]]) -> list[Scored | None]:
+        looks.append(len(few))
+        return [None] * (len(few) - 1) + [better if len(looks) > 1 else one]
+
+    found = walked(clicks, FRAME, look, least)
+    assert len(looks) == asked
+    assert found == [better if asked > 1 else one]
+
+
+def test_who_does_not_want_more_gets_what_there_is() -> None:
+    picture, unsure = seen([(10, 8, 0), (10, 40, 1)]), replace(proposer(), masks=ANY)
+    engine, left = SpotEngine(), [True, False]
+    made = proposals(unsure, picture, engine, picture, lambda: left.pop(0))
+    assert len(engine.asked) == 1
+    assert made
+
+
+ANY = Linear(np.zeros((1, 15), np.float32), np.array([1.3], np.float32))
+"""Finds all masks sure, but none so sure that it is settled."""
+
+
+def test_the_kind_is_that_of_most_of_the_mask_and_not_of_the_click() -> None:
+    shares = np.zeros((48, 64, 3), np.float32)
+    shares[..., 0] = 1
+    spot = numbers_of([(20, 20, 0)])[:48] == 1
+    shares[spot] = (0, 0, 1)
+    shares[20, 20] = (0, 1, 0)
+    [made] = candidates([(205.0, 205.0)], shares, USUAL, SpotEngine(), seen([(20, 20, 0)]))
+    assert made
+    assert made.kind == 1
+
+
+def test_tiny_masks_are_no_candidates() -> None:
+    class Tiny(SpotEngine):
+        side = 3
+
+        def decode(self, embedding, coordinates, labels, low_res) -> Floats:  # type: ignore[no-untyped-def]
+            logits = np.full((len(labels), 256, 256), -8, np.float32)
+            logits[:, :4, : self.side] = 8
+            return logits
+
+    shares, engine = np.ones((48, 64, 2), np.float32) / 2, Tiny()
+    [made] = candidates([(5.0, 5.0)], shares, USUAL, engine, seen([]))
+    assert made, "twelve cells"
+    engine.side = 2
+    assert candidates([(5.0, 5.0)], shares, USUAL, engine, seen([])) == [None]
+
+
+def test_what_lies_around_a_place_says_something_of_it() -> None:
+    values = places_of(seen([(10, 8, 0)]))
+    assert values.shape == (48, 64, 512)
+    assert values[10, 8, 0] > 2
+    assert values[10, 8, 256] == pytest.approx(values[9:12, 7:10, 0].mean(), abs=1e-4)
+
+
+def test_clicks_are_not_beside_each_other() -> None:
+    shares = np.zeros((48, 64, 2), np.float32)
+    shares[..., 1] = 1
+    clicks = np.array(clicks_on(shares, FRAME)) / 10
+    apart = np.abs(clicks[:, None] - clicks[None]).max(axis=-1)
+    assert apart[~np.eye(len(clicks), dtype=bool)].min() >= 2
 
 
 def test_shares_are_of_nothing_and_each_kind_and_add_up() -> None:
@@ -158,20 +235,47 @@ def test_a_proposer_comes_back_from_its_file(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_what_is_no_proposer_is_refused(tmp_path: Path, random_weights_file: Path) -> None:
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(b"half a file")
     for path in (torn, tmp_path / "missing.safetensors"):
         with pytest.raises(WeightsError, match="cannot be read"):
             read_proposer(path)
-    with pytest.raises(WeightsError, match="no proposer"):
-        read_proposer(random_weights_file)
 
 
-@pytest.fixture
-def random_weights_file(tmp_path: Path) -> Path:
-    """A safetensors file of something else."""
-    from safetensors.numpy import save_file
+ABOUT = '{"format": 1, "kinds": ["Cell", "Dirt"], "area": 6, "aspect": 0, "least": 0.5}'
+SHAPES = {"places.weight": (3, 512), "places.bias": (3,), "masks.weight": (1, 15), "masks.bias": (1,)}
 
-    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
-    return tmp_path / "other.safetensors"
+
+@pytest.mark.parametrize(
+    ("said", "shapes", "fill"),
+    [
+        ({}, {}, 0),
+        ({"about": "{"}, {}, 0),
+        ({"about": "[]"}, {}, 0),
+        ({"about": "null"}, {}, 0),
+        ({"about": ABOUT.replace(": 1,", ": 2,")}, {}, 0),
+        ({"about": ABOUT.replace('"kinds"', '"other"')}, {}, 0),
+        ({"about": ABOUT.replace(', "Dirt"', "")}, {}, 0),
+        ({"about": ABOUT}, {"masks.weight": (1, 16)}, 0),
+        ({"about": ABOUT}, {"places.weight": (3, 256)}, 0),
+        ({"about": ABOUT}, {"masks.bias": (2,)}, 0),
+        ({"about": ABOUT}, {"masks.bias": None}, 0),
+        ({"about": ABOUT}, {}, np.nan),
+    ],
+)
+def test_what_is_no_proposer_is_refused(
+    tmp_path: Path, said: dict[str, str], shapes: dict[str, Any], fill: float
+) -> None:
+    path = tmp_path / "other.safetensors"
+    arrays = {name: np.full(shape, fill, np.float32) for name, shape in (SHAPES | shapes).items() if shape}
+    save_file(arrays, path, {"version": "v1", "proposer": said["about"]} if said else None)
+    with pytest.raises(WeightsError, match="is no proposer"):
+        read_proposer(path)
+
+
+def test_a_file_as_those_that_are_refused_but_for_one_thing_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "whole.safetensors"
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    save_file(arrays, path, {"version": "v1", "proposer": ABOUT})
+    assert read_proposer(path)[0] == "v1"
