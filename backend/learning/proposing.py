@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -45,6 +45,8 @@ RIGHT_SHARE, FOUND_SHARE = 0.75, 0.2
 is no less work than to click."""
 DOUBT = 2
 """As if so many more had been wrong: few that are right may be luck."""
+HELPED_SHARE = 0.5
+"""And so many of the pictures with objects must have a right one: a few easy pictures say nothing of the others."""
 
 Kinds = tuple[str | None, ...]
 Picture = tuple[Example, Kinds]
@@ -53,23 +55,30 @@ Picture = tuple[Example, Kinds]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many proposals there are, how many of them are right, and how many objects there were to find."""
+    """How many proposals there are, how many of them are right, and how many objects there were to find. pictures: how
+    many have objects; helped: how many of these a right proposal."""
 
     made: int
     right: int
     objects: int
+    pictures: int
+    helped: int
 
     def __add__(self, other: Figures) -> Figures:
-        return Figures(self.made + other.made, self.right + other.right, self.objects + other.objects)
+        return Figures(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def enough(self) -> bool:
-        return self.right >= RIGHT_SHARE * (self.made + DOUBT) and self.right >= FOUND_SHARE * self.objects
+        right, found = RIGHT_SHARE * (self.made + DOUBT), FOUND_SHARE * self.objects
+        return self.right >= right and self.right >= found and self.helped >= HELPED_SHARE * self.pictures
 
     @property
     def told(self) -> str:
         """In half a sentence."""
         return f"{self.right} of {self.made} proposals are right, {self.right} of {self.objects} objects found"
+
+
+NOTHING = Figures(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ def learned_proposals(engine: Engine, pictures: Sequence[Picture]) -> Learned | 
 
 def judged_elsewhere(proposer: Proposer, engine: Engine, pictures: Iterable[Picture]) -> Figures:
     """On pictures that were not learned from."""
-    figures = Figures(0, 0, 0)
+    figures = NOTHING
     for picture in pictures:
         one = _seen(engine, picture, proposer.kinds)
         figures += _told(one, proposed(proposer, one.example.embedding, one.engine, one.embedding))
@@ -155,7 +164,7 @@ def _looked(seen: Sequence[Seen], folds: Sequence[int], kinds: int, usual: Usual
 
 def _judged(looked: Sequence[_Looked]) -> dict[float, Figures]:
     """For each of LEAST, where each picture's masks are scored by a fit to those of other folds."""
-    figures = dict.fromkeys(LEAST, Figures(0, 0, 0))
+    figures = dict.fromkeys(LEAST, NOTHING)
     for fold in {one.fold for one in looked}:
         others = [one for one in looked if one.fold != fold]
         masks = fitted_masks([one.seen for one in others], [one.found for one in others])
@@ -181,4 +190,5 @@ def _told(one: Seen, made: Sequence[Scored]) -> Figures:
         best = int(shared.argmax()) if shared.size else -1
         if best >= 0 and shared[best] >= RIGHT and one.kinds[best] == candidate.kind:
             known.add(best)
-    return Figures(len(made), len(known), len(sizes_of(one)))
+    objects = len(sizes_of(one))
+    return Figures(len(made), len(known), objects, int(objects > 0), int(len(known) > 0))

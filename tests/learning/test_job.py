@@ -187,7 +187,7 @@ PROPOSER = Proposer(("Cell",), PLACES, MASKS, Usual(0, 0), 0.5)
 def test_what_serves_afterwards_is_what_proposes(settings, training, proposing, promoted):
     versions.choose(settings.model_dir, KEY, None)
     training.promoted = promoted
-    proposing.learned = Learned(PROPOSER, Figures(20, 18, 30))
+    proposing.learned = Learned(PROPOSER, Figures(20, 18, 30, 2, 2))
     assert run(settings).endswith("as told; 18 of 20 proposals are right, 18 of 30 objects found")
     assert proposing.kinds == [("Cell",) * 4] * 2
     judged_with, proposer = read_proposer(versions.proposer_file(settings.model_dir, KEY))
@@ -230,7 +230,7 @@ def test_who_wants_no_proposals_gets_none(settings, training, proposing):
     ("learned", "end"),
     [
         (
-            Learned(None, Figures(20, 9, 30)),
+            Learned(None, Figures(20, 9, 30, 2, 2)),
             "; nothing is proposed: 9 of 20 proposals are right, 9 of 30 objects found",
         ),
         (None, "as told"),

@@ -34,11 +34,11 @@ def test_the_first_images_teach_and_the_others_judge(called, monkeypatch: pytest
 
     def learned(_engine, examples):  # type: ignore[no-untyped-def]
         taught.extend(example.key for example, _ in examples)
-        return Learned(proposer((None, None)), Figures(9, 8, 10))
+        return Learned(proposer((None, None)), Figures(9, 8, 10, 2, 2))
 
     def judged(_proposer, _engine, examples):  # type: ignore[no-untyped-def]
         judging.extend(example.key for example, _ in examples)
-        return Figures(5, 4, 6)
+        return Figures(5, 4, 6, 2, 2)
 
     monkeypatch.setattr(proposing, "learned_proposals", learned)
     monkeypatch.setattr(proposing, "judged_elsewhere", judged)

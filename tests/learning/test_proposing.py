@@ -88,7 +88,7 @@ def test_the_wrong_kind_is_not_right() -> None:
     swapped = [
         (example, tuple(NAMES[1 - NAMES.index(str(kind))] for kind in kinds)) for example, kinds in [picture(20)]
     ]
-    assert judged_elsewhere(made.proposer, SpotEngine(), swapped) == Figures(6, 0, 6)
+    assert judged_elsewhere(made.proposer, SpotEngine(), swapped) == Figures(6, 0, 6, 1, 0)
 
 
 class Blind(SpotEngine):
@@ -116,11 +116,12 @@ def test_too_few_pictures_say_nothing(pictures: int) -> None:
 @pytest.mark.parametrize(
     ("figures", "enough"),
     [
-        (Figures(18, 15, 75), True),
-        (Figures(18, 14, 70), False),  # 14 of 20 are too few
-        (Figures(18, 15, 76), False),  # too little is found
-        (Figures(2, 2, 4), False),  # luck
-        (Figures(0, 0, 30), False),
+        (Figures(18, 15, 75, 20, 10), True),
+        (Figures(18, 14, 70, 20, 10), False),  # 14 of 20 are too few
+        (Figures(18, 15, 76, 20, 10), False),  # too little is found
+        (Figures(18, 15, 75, 21, 10), False),  # on too few pictures
+        (Figures(2, 2, 4, 2, 2), False),  # luck
+        (Figures(0, 0, 30, 10, 0), False),
     ],
 )
 def test_what_is_good_enough(figures: Figures, enough: bool) -> None:
@@ -183,12 +184,13 @@ def test_pictures_without_objects_teach_what_is_none() -> None:
     made = learned(full + bare)
     assert made.figures.made > made.figures.right, "what is proposed on them is wrong"
     assert made.figures.objects == 36
+    assert made.figures.pictures == 6
 
 
 def test_pictures_that_are_not_numbers_are_left_out() -> None:
     torn, kinds = picture(9)
     broken = Example(torn.key, np.full_like(torn.features, np.inf), *_rest(torn)[1:])
-    assert learned([picture(seed) for seed in range(6)] + [(broken, kinds)]).figures == Figures(36, 36, 36)
+    assert learned([picture(seed) for seed in range(6)] + [(broken, kinds)]).figures == Figures(36, 36, 36, 6, 6)
 
 
 def test_no_more_pictures_and_kinds_than_can_be_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +205,7 @@ def test_many_candidates_on_one_object_are_right_once_and_the_others_wrong() -> 
     one = seen_by(SpotEngine(), picture(0)[0], [0] * 6)
     cells = one.labels == 1
     several = [(Candidate((0, 0), cells, 0, np.zeros(15, np.float32)), 0.9)] * 3
-    assert proposing._told(one, several) == Figures(3, 1, 6)
+    assert proposing._told(one, several) == Figures(3, 1, 6, 1, 1)
     rows, columns = np.nonzero(cells)
     for share, right in ((0.55, 1), (0.45, 0)):
         part = np.zeros_like(cells)
@@ -244,7 +246,7 @@ def test_a_version_answers_with_its_own_encoder(jpeg: bytes) -> None:
     own = Example(example.key, example.features, example.frame, example.labels, example.weights, jpeg)
     made = learned_proposals(engine, [(Example(str(n), *_rest(own)), kinds) for n in range(FEWEST_PICTURES)])
     assert made
-    assert made.figures == Figures(24, 24, 24)
+    assert made.figures == Figures(24, 24, 24, 4, 4)
     assert engine.own.asked
     assert not engine.asked
 
