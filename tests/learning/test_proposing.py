@@ -55,7 +55,7 @@ def test_what_was_accepted_is_found_elsewhere() -> None:
     assert made.told == "36 of 36 proposals are right, 36 of 36 objects found"
     assert made.proposer
     assert judged_elsewhere(made.proposer, SpotEngine(), [picture(seed) for seed in range(20, 23)]) == Figures(
-        18, 18, 18
+        18, 18, 18, 3, 3
     )
     new = seen(spots_in(30), seed=30)
     by_place = {
