@@ -64,13 +64,10 @@ def _click_of(one: Proposal, frame: Frame) -> Click:
 
 
 def may_propose(segmenter: Segmenter, task: Mapping[str, Any]) -> bool:
-    """Whether nobody has labelled the task, or begun to, and its project has a proposer. An annotation without a region
-    says that there is nothing."""
-    for name in ("annotations", "drafts"):
-        found = task.get(name)
-        ones = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-        if any(not one.get("was_cancelled") for one in ones):
-            return False
+    """Whether nobody has labelled the task, skipped it or begun to, and its project has a proposer. An annotation
+    without a region says that there is nothing."""
+    if task.get("annotations") or task.get("drafts"):
+        return False
     return segmenter.proposer_for(_project_of(task)) is not None
 
 

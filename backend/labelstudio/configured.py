@@ -145,13 +145,14 @@ def segmenter_of(
     """
     images = images_of(settings)
     embeddings = EmbeddingCache(settings.edgesam_cache_mb * MIB, files_of(settings))
-    version_for = (versions or project_versions_of(settings)).engine_for
+    versions = versions or project_versions_of(settings)
     segmenter = Segmenter(
         engine,
         images,
         embeddings,
         settings.edgesam_smallest_part,
-        version_for=version_for,
+        version_for=versions.engine_for,
+        version_once_loaded=versions.engine_once_loaded,
         at_once=Places(settings.threads),
     )
     if settings.edgesam_proposals:

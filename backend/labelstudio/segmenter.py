@@ -59,6 +59,7 @@ class Segmenter:
     objects) and "answer" (the regions).
     opened: told of a task that an annotator has opened, and its labelling configuration; must return at once.
     version_for: the engine that answers a project, given the one of `engine`, whose embeddings it shares.
+    version_once_loaded: the same, for whom nobody waits: a version that is not there yet is loaded first.
     proposer_for: what finds objects in a project unasked, and the version that it was judged with, if there is such.
     at_once: how many requests are worked on at once. Who waits for a picture's server gives its place to another, and
     who asks for many masks steps back between them.
@@ -71,6 +72,7 @@ class Segmenter:
     observe: Callable[[str, float], None] = _unobserved
     opened: Callable[[Mapping[str, Any], str], None] = _nobody
     version_for: Callable[[Engine, str | None], Engine] = _base
+    version_once_loaded: Callable[[Engine, str | None], Engine] = _base
     proposer_for: Callable[[str | None], tuple[str, Proposer] | None] = _nothing_known
     at_once: Places = field(default_factory=partial(Places, 8))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -41,6 +42,8 @@ def unasked(
     asks so for a task with a detector's predictions where it was told to prelabel with this model. Nobody reads errors
     here: they are lines in the log.
     """
+    # What the base answers while a version loads would be stored under the version's name.
+    segmenter = replace(segmenter, version_for=segmenter.version_once_loaded)
     predictions: list[dict[str, Any] | list[Any]] = [[] for _ in tasks]
     drawn = len(tasks) > 1
     wanted = [

@@ -84,7 +84,8 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     outcome = replace(outcome, verdict=replace(outcome.verdict, reason=reason))
     report_on(version, serving, before, after, outcome, had.pictures, segmenter.images)
     tell("looking for more that is like these masks")
-    return f"{version.name}, from {found}: {reason}{propose(settings, engine.result(), job.project, had)}"
+    proposing = propose(settings, engine.result(), job.project, had, outcome.familiar)
+    return f"{version.name}, from {found}: {reason}{proposing}"
 
 
 def finetune_project(settings: Settings, number: int, say: Say) -> None:

@@ -32,6 +32,8 @@ def proposals_command(
         from backend.learning.examples import example_of
         from backend.learning.masks import DataError, samples_of
         from backend.learning.proposing import judged_elsewhere, learned_proposals
+        from backend.learning.tuning import everyday_pictures
+        from backend.segmentation.familiar import familiar_with
 
         torch.set_num_threads(max(1, usable_cores() - 1))  # as in a job
         samples = [sample for sample in samples_of(dataset) if sample.objects]
@@ -41,7 +43,9 @@ def proposals_command(
             )
         engine = engine_of(settings, weights_of(settings))
         seen = ((example, (None,) * len(example.weights)) for example in (example_of(engine, one) for one in samples))
-        learned = learned_proposals(engine, list(islice(seen, limit)))
+        taught = list(islice(seen, limit))
+        familiar = familiar_with([example.embedding for example, _ in taught], everyday_pictures(engine))
+        learned = learned_proposals(engine, taught, familiar)
         if learned is None:
             raise DataError(f"the first {limit} images of {dataset} have too few masks to learn from")
         typer.echo(f"{limit} images learned from: {learned.told}")

@@ -14,6 +14,7 @@ import numpy as np
 from backend.learning.examples import Example
 from backend.learning.proposer_fits import Seen, fitted_masks, fitted_places, overlaps, seen_by, sizes_of
 from backend.segmentation.engines import Engine
+from backend.segmentation.familiar import Familiar
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Point
 from backend.segmentation.proposals import (
@@ -105,10 +106,11 @@ class _Looked:
     found: list[Candidate | None]
 
 
-def learned_proposals(engine: Engine, pictures: Sequence[Picture]) -> Learned | None:
+def learned_proposals(engine: Engine, pictures: Sequence[Picture], familiar: Familiar) -> Learned | None:
     """Fits and judges; None where there are too few pictures or masks.
 
-    engine: what answers the project from now on. pictures: neighbours are alike, perhaps of one film.
+    engine: what answers the project from now on. pictures: neighbours are alike, perhaps of one film. familiar: which
+    pictures are like them.
     """
     finite = [one for one in pictures if np.isfinite(one[0].features).all()]
     few, bare = [one for one in finite if one[1]], [one for one in finite if not one[1]]
@@ -128,7 +130,7 @@ def learned_proposals(engine: Engine, pictures: Sequence[Picture]) -> Learned | 
     masks = fitted_masks([one.seen for one in looked], [one.found for one in looked])
     if least is None or masks is None:
         return Learned(None, by_least[LEAST[0]])
-    return Learned(Proposer(kinds, fitted_places(seen, len(kinds)), masks, usual, least), by_least[least])
+    return Learned(Proposer(kinds, fitted_places(seen, len(kinds)), masks, usual, least, familiar), by_least[least])
 
 
 def judged_elsewhere(proposer: Proposer, engine: Engine, pictures: Iterable[Picture]) -> Figures:

@@ -86,7 +86,7 @@ def tuned(
     model = copy.deepcopy(model).to(place_for("auto").device)
     training, validation = split(examples)
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
-    familiar = familiar_with([example.embedding for example in training], _everyday(engine))
+    familiar = familiar_with([example.embedding for example in training], everyday_pictures(engine))
     near = [example for example in general[::2] if familiar.holds(example.embedding)]
     found = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
     bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
@@ -112,7 +112,8 @@ def version_answers(model: SegmentationModel, version: Learned | None) -> Answer
     return where_familiar(familiar, answers_of(model, learned, closely=True), base)
 
 
-def _everyday(engine: Engine) -> list[Embedding]:
+def everyday_pictures(engine: Engine) -> list[Embedding]:
+    """What does not look like a project, as this engine's encoder sees it."""
     pictures = (np.asarray(Image.open(file)) for file in sorted(EVERYDAY.glob("*.jpg")))
     return [encode(engine, pixels, Frame.of(pixels)) for pixels in pictures]
 

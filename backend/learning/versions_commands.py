@@ -28,7 +28,8 @@ def versions_command(
 
     from backend.accepted.versions import current, versions_of
 
-    folder = settings_given().model_dir
+    settings = settings_given()
+    folder = settings.model_dir
     with told():
         keys = [_key(folder, project)] if project else _known(folder)
     name = Column("version", no_wrap=True, min_width=max((len(one.name) for one in versions_of(folder)), default=0))
@@ -43,7 +44,7 @@ def versions_command(
     if not table.rows:
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
     Console().print(table)
-    for key in keys:
+    for key in keys if settings.edgesam_proposals else ():
         if told_of := _proposes(folder, key, current(folder, key)):
             typer.echo(f"project {key.partition('.')[0]} proposes: {told_of}")
 

@@ -71,7 +71,8 @@ def _through(settings: Settings, begun: Callable[[Segmenter], Work]) -> tuple[Se
     engine: Future[Engine] = Future()
     versions = project_versions_of(settings)
     # The whole project is for one version: not the first tasks for the base while it loads.
-    segmenter = replace(segmenter_of(settings, engine.result), version_for=versions.engine_once_loaded)
+    segmenter = segmenter_of(settings, engine.result, versions=versions)
+    segmenter = replace(segmenter, version_for=segmenter.version_once_loaded)
     counted: Counter[str] = Counter()
     columns = TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:

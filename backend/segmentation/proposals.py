@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import Embedding, Engine, Floats
+from backend.segmentation.familiar import Familiar
 from backend.segmentation.preprocess import CELL, LOW_RES_SIDE, Frame
 from backend.segmentation.prompts import POSITIVE, Point, Prompt
 from backend.segmentation.replay import low_res_logits
@@ -67,7 +68,7 @@ class Proposer:
 
     kinds: the label of each, or None where masks have none. places: 512 values (`places_of`) -> nothing, then each
     kind. masks: a candidate's traits (`traits_of`) -> how sure it is a whole object, as a logit. least: how sure a
-    proposal must be, from 0 to 1.
+    proposal must be, from 0 to 1. familiar: on which pictures it proposes.
     """
 
     kinds: tuple[str | None, ...]
@@ -75,6 +76,7 @@ class Proposer:
     masks: Linear
     usual: Usual
     least: float
+    familiar: Familiar
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ def proposed(
     proposer: Proposer, seen: Embedding, engine: Engine, embedding: Embedding, more: Callable[[], bool] = lambda: True
 ) -> list[Scored]:
     """As `proposals`, with their masks."""
+    if not proposer.familiar.holds(seen):
+        return []
     shares = shares_of(proposer.places, seen)
 
     def look(clicks: Sequence[Point]) -> list[Scored | None] | None:

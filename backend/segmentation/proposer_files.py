@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from backend.segmentation.checkpoints import WeightsError, opened_safetensors
+from backend.segmentation.engines import Floats
+from backend.segmentation.familiar import OTHERS, OWN, Familiar
 from backend.segmentation.proposals import PLACE_VALUES, TRAITS, Linear, Proposer, Usual
 
 FORMAT = 1
@@ -32,6 +34,8 @@ def write_proposer(proposer: Proposer, version: str, told: str, path: Path) -> N
         "places.bias": proposer.places.bias,
         "masks.weight": proposer.masks.weight,
         "masks.bias": proposer.masks.bias,
+        OWN: proposer.familiar.own,
+        OTHERS: proposer.familiar.others,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -50,9 +54,18 @@ def read_proposer(path: Path) -> tuple[str, Proposer]:
             kinds, least = tuple(about["kinds"]), float(about["least"])
             usual = Usual(float(about["area"]), float(about["aspect"]))
             places = _linear(file, "places", (1 + len(kinds), PLACE_VALUES))
-            return said[VERSION], Proposer(kinds, places, _linear(file, "masks", (1, TRAITS)), usual, least)
+            masks = _linear(file, "masks", (1, TRAITS))
+            familiar = Familiar(_looks(file, OWN), _looks(file, OTHERS))
+            return said[VERSION], Proposer(kinds, places, masks, usual, least, familiar)
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is no proposer of this release ({error}): the next job makes one") from None
+
+
+def _looks(file: Any, name: str) -> Floats:
+    looks: Floats = file.get_tensor(name)
+    if looks.ndim != 2 or not len(looks) or looks.shape[1] != PLACE_VALUES or not np.isfinite(looks).all():
+        raise ValueError(f"{name} is {looks.shape}, or not finite")
+    return looks
 
 
 def _linear(file: Any, name: str, shape: tuple[int, int]) -> Linear:

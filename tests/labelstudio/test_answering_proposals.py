@@ -23,8 +23,8 @@ from backend.labelstudio.segmenter import Segmenter
 from backend.segmentation.engines import Embedding, Engine, Features, Floats
 from backend.segmentation.proposals import Linear, Proposer, Usual
 from backend.segmentation.proposer_files import write_proposer
-from tests.labelstudio.standins import data_uri, picture, segmenter_of
-from tests.segmentation.spots import SpotEngine, seen
+from tests.labelstudio.standins import DiscEngine, data_uri, picture, segmenter_of
+from tests.segmentation.spots import EVERYWHERE, SpotEngine, seen
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image"><Label value="Cell"/><Label value="Dirt"/></BrushLabels></View>"""
@@ -43,7 +43,7 @@ def proposer(kinds: tuple[str | None, ...] = ("Cell", "Dirt")) -> Proposer:
     places = np.zeros((3, 512), np.float32)
     places[1, 0] = places[2, 1] = 10
     masks = Linear(np.zeros((1, 15), np.float32), np.ones(1, np.float32))
-    return Proposer(kinds, Linear(places, np.array([0, -15, -15], np.float32)), masks, Usual(6, 0), 0.5)
+    return Proposer(kinds, Linear(places, np.array([0, -15, -15], np.float32)), masks, Usual(6, 0), 0.5, EVERYWHERE)
 
 
 def segmenter(proposes: Proposer | None = None, version: str = "spots-1") -> Segmenter:
@@ -81,13 +81,13 @@ def region(**more: Any) -> dict[str, Any]:
     ("more", "expected"),
     [
         ({"annotations": [region()]}, 0),
-        ({"annotations": [region(was_cancelled=True)]}, 3),  # skipped
+        ({"annotations": [region(was_cancelled=True)]}, 0),  # skipped
         ({"annotations": [{"result": []}]}, 0),  # submitted so: nothing is there
         ({"drafts": [region()]}, 0),
         ({"predictions": [region(model_version="another")]}, 3),
         ({"project": 28}, 0),
         ({"project": None}, 0),
-        ({"annotations": "?"}, 3),
+        ({"annotations": None, "drafts": []}, 3),
     ],
 )
 def test_only_tasks_that_nobody_has_labelled(more: dict[str, Any], expected: int) -> None:
@@ -178,10 +178,23 @@ class Versioned(Spotted):
         return self.learned
 
 
+def test_a_version_that_is_on_its_way_is_waited_for() -> None:
+    engine = Spotted()
+    loading = DiscEngine()
+    proposing = segmenter_of(
+        engine,
+        version_for=lambda _base, _project: loading,
+        version_once_loaded=lambda _base, _project: engine,
+        proposer_for=lambda _: ("spots-1", proposer()),
+    )
+    [prediction] = answer(proposing, [task()], CONFIG, None)
+    assert labels_in(prediction) == [["Cell"], ["Cell"], ["Dirt"]]
+
+
 def test_the_base_says_where_to_click_and_the_version_answers() -> None:
     base, engine = Spotted(), Versioned()
     proposing = segmenter_of(
-        base, version_for=lambda _base, _project: engine, proposer_for=lambda _: ("spots-1", proposer())
+        base, version_once_loaded=lambda _base, _project: engine, proposer_for=lambda _: ("spots-1", proposer())
     )
     [prediction] = answer(proposing, [task()], CONFIG, None)
     assert labels_in(prediction) == [["Cell"], ["Cell"], ["Dirt"]]

@@ -32,6 +32,7 @@ from backend.segmentation.proposals import Linear, Proposer, Usual
 from backend.segmentation.proposer_files import read_proposer, write_proposer
 from backend.segmentation.weights import WeightsError
 from backend.settings import Settings
+from tests.segmentation.spots import EVERYWHERE
 
 KEY = "27.1795354711"
 CONFIG = (
@@ -167,7 +168,8 @@ def proposing(monkeypatch):
     class Proposing:
         learned = None
 
-        def __call__(self, engine, examples):
+        def __call__(self, engine, examples, familiar):
+            assert familiar.holds(examples[0][0].embedding)
             self.engine, self.kinds = engine, [kinds for _, kinds in examples]
             if isinstance(self.learned, Exception):
                 raise self.learned
@@ -180,7 +182,7 @@ def proposing(monkeypatch):
 
 PLACES = Linear(np.zeros((2, 512), np.float32), np.zeros(2, np.float32))
 MASKS = Linear(np.zeros((1, 15), np.float32), np.zeros(1, np.float32))
-PROPOSER = Proposer(("Cell",), PLACES, MASKS, Usual(0, 0), 0.5)
+PROPOSER = Proposer(("Cell",), PLACES, MASKS, Usual(0, 0), 0.5, EVERYWHERE)
 
 
 @pytest.mark.parametrize("promoted", [True, False])

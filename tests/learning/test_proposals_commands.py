@@ -9,17 +9,18 @@ from typer.testing import CliRunner
 
 from backend.__main__ import app
 from backend.labelstudio import configured
-from backend.learning import proposing
+from backend.learning import proposing, tuning
 from backend.learning.proposing import Figures, Learned
 from backend.segmentation.weights import WeightsFile
 from tests.labelstudio.test_answering_proposals import proposer
-from tests.segmentation.spots import SpotEngine
+from tests.segmentation.spots import SpotEngine, seen
 
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch, masks: Path, random_weights: WeightsFile):  # type: ignore[no-untyped-def]
     """called(words) -> exit status, output."""
     monkeypatch.setattr(configured, "engine_of", lambda _settings, _weights: SpotEngine())
+    monkeypatch.setattr(tuning, "everyday_pictures", lambda _: [seen([])])
 
     def call(*words: str) -> tuple[int, str]:
         where = ["--dataset", str(masks / "discs"), "--weights", str(random_weights.path)]
@@ -32,7 +33,7 @@ def called(monkeypatch: pytest.MonkeyPatch, masks: Path, random_weights: Weights
 def test_the_first_images_teach_and_the_others_judge(called, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     taught, judging = [], []
 
-    def learned(_engine, examples):  # type: ignore[no-untyped-def]
+    def learned(_engine, examples, _familiar):  # type: ignore[no-untyped-def]
         taught.extend(example.key for example, _ in examples)
         return Learned(proposer((None, None)), Figures(9, 8, 10, 2, 2))
 

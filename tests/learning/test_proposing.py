@@ -15,7 +15,7 @@ from backend.learning.softmax import fitted
 from backend.segmentation.engines import Embedding, Engine, Floats
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.proposals import Candidate, proposals
-from tests.segmentation.spots import COLUMNS, FRAME, ROWS, SpotEngine, Spots, numbers_of, seen
+from tests.segmentation.spots import COLUMNS, EVERYWHERE, FRAME, ROWS, SpotEngine, Spots, numbers_of, seen
 
 NAMES = ("Cell", "Dirt")
 Pictures = list[tuple[Example, Kinds]]
@@ -45,7 +45,7 @@ def picture(seed: int, labelled: tuple[int, ...] = ALL) -> tuple[Example, Kinds]
 
 
 def learned(pictures: Pictures, engine: Engine | None = None) -> Learned:
-    made = learned_proposals(engine or SpotEngine(), pictures)
+    made = learned_proposals(engine or SpotEngine(), pictures, EVERYWHERE)
     assert made
     return made
 
@@ -108,9 +108,9 @@ def test_where_clicks_give_no_objects_nothing_is_proposed() -> None:
 @pytest.mark.parametrize("pictures", [FEWEST_PICTURES - 1, 1])
 def test_too_few_pictures_say_nothing(pictures: int) -> None:
     few = [picture(seed) for seed in range(pictures)]
-    assert learned_proposals(SpotEngine(), few) is None
+    assert learned_proposals(SpotEngine(), few, EVERYWHERE) is None
     copies = [few[0]] * 8
-    assert learned_proposals(SpotEngine(), copies) is None, "one picture in many tasks"
+    assert learned_proposals(SpotEngine(), copies, EVERYWHERE) is None, "one picture in many tasks"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_is_good_enough(figures: Figures, enough: bool) -> None:
 
 
 def test_too_few_masks_say_nothing() -> None:
-    assert learned_proposals(SpotEngine(), [picture(seed, (1, 2)) for seed in range(6)]) is None
+    assert learned_proposals(SpotEngine(), [picture(seed, (1, 2)) for seed in range(6)], EVERYWHERE) is None
 
 
 @pytest.fixture
@@ -244,7 +244,9 @@ def test_a_version_answers_with_its_own_encoder(jpeg: bytes) -> None:
     engine = Versioned()
     example, kinds = picture(0)
     own = Example(example.key, example.features, example.frame, example.labels, example.weights, jpeg)
-    made = learned_proposals(engine, [(Example(str(n), *_rest(own)), kinds) for n in range(FEWEST_PICTURES)])
+    made = learned_proposals(
+        engine, [(Example(str(n), *_rest(own)), kinds) for n in range(FEWEST_PICTURES)], EVERYWHERE
+    )
     assert made
     assert made.figures == Figures(24, 24, 24, 4, 4)
     assert engine.own.asked

@@ -78,7 +78,7 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
     monkeypatch.setattr(tuning, "samples_of", lambda _: general)
     monkeypatch.setattr(tuning, "example_of", lambda _, one: one)
     monkeypatch.setattr(tuning, "answers_of", lambda _, learned, **_closely: learned or learned_by_none(model))
-    monkeypatch.setattr(tuning, "_everyday", lambda _: [elsewhere])
+    monkeypatch.setattr(tuning, "everyday_pictures", lambda _: [elsewhere])
     for stand_in in (finetune, judged, compared):
         monkeypatch.setattr(tuning, stand_in.__name__, stand_in)
     outcome = tuned(model, engine, examples, 1.0, lambda _: None)
@@ -100,7 +100,7 @@ def test_nothing_is_taken_back_for_pictures_on_which_the_base_answers(
 
 def test_everyday_pictures_come_with_the_project(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchEngine, "encode", lambda *_: np.zeros((4096, 256), np.float16))
-    pictures = tuning._everyday(engine)
+    pictures = tuning.everyday_pictures(engine)
     assert len(pictures) == 100
     assert all(max(one.frame.width, one.frame.height) <= 448 for one in pictures)
 

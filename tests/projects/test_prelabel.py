@@ -12,6 +12,7 @@ from backend.projects.prelabel import prelabel
 from backend.segmentation.proposals import Linear, Proposer, Usual
 from tests.labelstudio.standins import LABEL_STUDIO, DiscEngine, loader, segmenter_of
 from tests.labelstudio.test_answering import CONFIG, LEFT, RIGHT, boxed, task
+from tests.segmentation.spots import EVERYWHERE
 
 
 class Project:
@@ -55,7 +56,9 @@ def done(project, **settings):
 def everywhere(object_is):
     """Says of each place that it is a cat, this surely, and of each mask that it is whole."""
     places = Linear(np.zeros((2, 512), np.float32), np.array([0, object_is], np.float32))
-    return Proposer(("Cat",), places, Linear(np.zeros((1, 15), np.float32), np.ones(1, np.float32)), Usual(0, 0), 0.5)
+    return Proposer(
+        ("Cat",), places, Linear(np.zeros((1, 15), np.float32), np.ones(1, np.float32)), Usual(0, 0), 0.5, EVERYWHERE
+    )
 
 
 def test_tasks_on_which_nothing_is_proposed_are_left():

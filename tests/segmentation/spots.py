@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import FEATURES, Embedding, Engine, Features, Floats
+from backend.segmentation.familiar import Familiar
 from backend.segmentation.preprocess import Frame
 
 FRAME = Frame(640, 480)
@@ -15,6 +16,16 @@ RADIUS = 3.5
 """Of a spot, in places of 10 pixels."""
 NUMBER = 200
 """The channel that says which spot a place shows; that of a spot's kind is the kind's number."""
+
+
+class Everywhere(Familiar):
+    """All pictures look like the project's."""
+
+    def holds(self, embedding: Embedding) -> bool:
+        return True
+
+
+EVERYWHERE = Everywhere(np.zeros((2, 512), np.float32), np.ones((3, 512), np.float32))
 
 Spots = list[tuple[int, int, int]]
 """Row and column of each spot's middle place, and its kind."""

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from backend.segmentation.checkpoints import WeightsError
 from backend.segmentation.engines import Embedding, Floats
+from backend.segmentation.familiar import familiar_with
 from backend.segmentation.preprocess import Frame
 from backend.segmentation.proposals import (
     CLICKS_AT_ONCE,
@@ -32,7 +33,7 @@ from backend.segmentation.proposals import (
     walked,
 )
 from backend.segmentation.proposer_files import read_proposer, write_proposer
-from tests.segmentation.spots import FRAME, SpotEngine, numbers_of, seen
+from tests.segmentation.spots import EVERYWHERE, FRAME, SpotEngine, numbers_of, seen
 
 USUAL = Usual(area=np.log(600.0), aspect=0.0)
 
@@ -44,7 +45,9 @@ def proposer(least: float = 0.5) -> Proposer:
     masks = np.zeros((1, 15), np.float32)
     masks[0, 0] = 20
     bias = np.array([0, -15, -15], np.float32)
-    return Proposer(("Cell", "Dirt"), Linear(places, bias), Linear(masks, np.array([-12], np.float32)), USUAL, least)
+    return Proposer(
+        ("Cell", "Dirt"), Linear(places, bias), Linear(masks, np.array([-12], np.float32)), USUAL, least, EVERYWHERE
+    )
 
 
 def found(picture: Embedding, by: Proposer | None = None) -> list[tuple[int, int, str | None]]:
@@ -75,6 +78,14 @@ def test_clicks_lie_on_the_picture_however_narrow_it_is() -> None:
     made = proposals(proposer(), seen([(0, 20, 0)], frame), SpotEngine(), seen([(0, 20, 0)], frame))
     assert made
     assert all(0 <= one.click[0] <= 1000 and 0 <= one.click[1] <= 9 for one in made)
+
+
+def test_pictures_that_do_not_look_like_the_projects_get_nothing() -> None:
+    spots, others = seen([(10, 8, 0)]), seen([(10, 8, 0)], seed=9)
+    bright = Embedding(others.features + np.float16(5), FRAME)
+    familiar = familiar_with([spots], [bright])
+    assert found(spots, replace(proposer(), familiar=familiar))
+    assert not found(bright, replace(proposer(), familiar=familiar))
 
 
 def test_what_is_less_sure_than_the_least_is_not_proposed() -> None:
@@ -230,6 +241,9 @@ def test_a_proposer_comes_back_from_its_file(tmp_path: Path) -> None:
     write_proposer(written, "edgesam-1", "9 of 9 are right", path)
     version, read = read_proposer(path)
     assert (version, read.kinds, read.usual, read.least) == ("edgesam-1", (None, "Dirt"), USUAL, 0.5)
+    assert (read.familiar.own == EVERYWHERE.own).all()
+    assert (read.familiar.others == EVERYWHERE.others).all()
+    read = replace(read, familiar=EVERYWHERE)
     spots = seen([(10, 8, 0), (10, 40, 1)])
     assert proposals(read, spots, SpotEngine(), spots) == proposals(written, spots, SpotEngine(), spots)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -244,7 +258,14 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
 
 
 ABOUT = '{"format": 1, "kinds": ["Cell", "Dirt"], "area": 6, "aspect": 0, "least": 0.5}'
-SHAPES = {"places.weight": (3, 512), "places.bias": (3,), "masks.weight": (1, 15), "masks.bias": (1,)}
+SHAPES: dict[str, tuple[int, ...] | None] = {
+    "places.weight": (3, 512),
+    "places.bias": (3,),
+    "masks.weight": (1, 15),
+    "masks.bias": (1,),
+    "familiar.own": (2, 512),
+    "familiar.others": (4, 512),
+}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +282,9 @@ SHAPES = {"places.weight": (3, 512), "places.bias": (3,), "masks.weight": (1, 15
         ({"about": ABOUT}, {"places.weight": (3, 256)}, 0),
         ({"about": ABOUT}, {"masks.bias": (2,)}, 0),
         ({"about": ABOUT}, {"masks.bias": None}, 0),
+        ({"about": ABOUT}, {"familiar.own": None}, 0),
+        ({"about": ABOUT}, {"familiar.own": (0, 512)}, 0),
+        ({"about": ABOUT}, {"familiar.others": (4, 256)}, 0),
         ({"about": ABOUT}, {}, np.nan),
     ],
 )
@@ -276,6 +300,6 @@ def test_what_is_no_proposer_is_refused(
 
 def test_a_file_as_those_that_are_refused_but_for_one_thing_is_one(tmp_path: Path) -> None:
     path = tmp_path / "whole.safetensors"
-    arrays = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items() if shape}
     save_file(arrays, path, {"version": "v1", "proposer": ABOUT})
     assert read_proposer(path)[0] == "v1"

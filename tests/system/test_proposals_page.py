@@ -14,10 +14,12 @@ from backend.labelstudio.configured import engine_of, weights_of
 from backend.learning.examples import example_of
 from backend.learning.masks import Sample
 from backend.learning.proposing import learned_proposals
+from backend.learning.tuning import everyday_pictures
+from backend.segmentation.familiar import familiar_with
 from backend.segmentation.proposer_files import write_proposer
 from backend.settings import OWN_WEIGHTS, read_settings
 from demo.label_studio import call
-from demo.project import INTERFACE, connect, new_project, tasks, upload
+from demo.project import INTERFACE, PHOTOGRAPHS, connect, new_project, tasks, upload
 from demo.serving import backend
 from tests.system.conftest import free_port
 from tests.system.masks import iou, mask_of
@@ -92,7 +94,9 @@ def proposing(api, studio, token, graphs_folder, project, drawn, tmp_path):
     engine = engine_of(settings, weights_of(settings))
     files = [tmp_path / name for name in list(drawn)[:LABELLED]]
     samples = [Sample("cells", file, file.with_suffix(".png"), CELLS) for file in files]
-    learned = learned_proposals(engine, [(example_of(engine, one), ("Thing",) * len(CELLS)) for one in samples])
+    pictures = [(example_of(engine, one), ("Thing",) * len(CELLS)) for one in samples]
+    familiar = familiar_with([example.embedding for example, _ in pictures], everyday_pictures(engine))
+    learned = learned_proposals(engine, pictures, familiar)
     made = datetime.fromisoformat(call(api, "GET", f"/api/projects/{project}/")["created_at"])
     key = f"{project}.{int(made.timestamp())}"
     write_proposer(learned.proposer, engine.version, learned.told, proposer_file(models, key))
@@ -110,3 +114,12 @@ def test_a_new_task_shows_them_and_they_can_be_submitted(api, studio, page, pict
     assert [region["value"]["brushlabels"] for region in stored] == [["Thing"]] * len(CELLS)
     for cell in CELLS:
         assert max(iou(drawn[new] == cell, mask_of(region)) for region in stored) > 0.8
+
+
+def test_a_task_that_shows_something_else_opens_without(api, studio, page, proposing, project):
+    upload(api, project, [PHOTOGRAPHS / "cat.jpg"])
+    connect(api, project, proposing.address)
+    task = tasks(api, project)["cat.jpg"]
+    open_task(page, studio.address, project, task)
+    assert page.evaluate("() => Htx.annotationStore.selected.regions.length") == 0
+    assert call(api, "GET", "/api/predictions/", params={"task": task}) == []
