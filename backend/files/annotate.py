@@ -40,42 +40,67 @@ class DataSet:
 
 
 def read_boxes(path: Path) -> DataSet:
-    """A COCO file: images with id and file_name, annotations with image_id and bbox. Raises FileError."""
+    """A COCO file: images with id and file_name, annotations with image_id and bbox. Crowds are none of ours. Raises
+    FileError."""
     try:
         content = json.loads(path.read_bytes())
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        rows: dict[Any, list[Row]] = defaultdict(list)
-        for row in content["annotations"]:
-            if row["image_id"] not in names:
-                raise FileError(
-                    f"{path}: annotation {row.get('id')} is of image {row['image_id']!r}, which is not there"
-                )
-            if row.get("bbox"):
-                rows[row["image_id"]].append(row)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise FileError(f"{path} cannot be read as COCO's JSON: {error}") from None
-    except KeyError as error:
-        raise FileError(f"{path}: {error} is missing; COCO's JSON has images and annotations") from None
-    return DataSet(content, [(names[number], found) for number, found in rows.items()])
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise FileError(f"{path} is not COCO's JSON: one object with images and annotations, not a list of results")
+    names = {row["id"]: row["file_name"] for row in _rows(path, content, "images", "id", "file_name")}
+    rows: dict[Any, list[Row]] = defaultdict(list)
+    for row in _rows(path, content, "annotations", "image_id"):
+        if row["image_id"] not in names:
+            raise FileError(f"{path}: annotation {row.get('id')} is of image {row['image_id']!r}, which is not there")
+        if row.get("bbox") and not row.get("iscrowd"):
+            rows[row["image_id"]].append(row)
+    return DataSet(content, [(str(names[number]), found) for number, found in rows.items()])
+
+
+def _rows(path: Path, content: Row, name: str, *fields: str) -> list[Row]:
+    rows = content.get(name)
+    if not isinstance(rows, list):
+        raise FileError(f"{path}: {name!r} is missing, or no list; COCO's JSON has images and annotations")
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict) or not all(isinstance(row.get(field), str | int | float) for field in fields):
+            raise FileError(f"{path}: {name}[{place}] has not all of {', '.join(fields)}: {str(row)[:80]}")
+    return rows
 
 
 def annotate(settings: Settings, engine: Engine, images: Path, boxes: DataSet) -> Iterator[Done]:
-    """Each picture as it is done; its rows have `segmentation` (polygons), `area`, `bbox` and `score` then.
+    """Each picture as it is done; its rows have `segmentation` (polygons), `area`, `bbox` and `iscrowd` then, and
+    `score` where they had none.
 
-    Where a picture cannot be read, or a box not be answered, its rows stay as they are.
+    Where a picture cannot be read, its rows stay as they are, and so does one whose box cannot be answered.
     """
     for name, rows in boxes.by_image:
+        asked, failures = list[Row](), list[str]()
+        for row in rows:
+            try:
+                _box_of(row)
+                asked.append(row)
+            except FileError as error:
+                failures.append(str(error))
         try:
-            prompts = [Prompt(box=_box_of(row)) for row in rows]
-            masks = masks_in(settings, engine, images / name, prompts)
+            masks = masks_in(settings, engine, images / name, [Prompt(box=_box_of(row)) for row in asked])
         except FileError as error:
             yield Done(name, 0, str(error))
             continue
-        found = [(row, mask) for row, mask in zip(rows, masks, strict=True) if mask.pixels.any()]
-        for row, mask in found:
-            row.update(_annotation(mask))
-        lost = len(rows) - len(found)
-        yield Done(name, len(found), f"{images / name}: the model found nothing in {lost} boxes" if lost else None)
+        for row, mask in zip(asked, masks, strict=True):
+            if _is_inside(row, mask) and mask.pixels.any():
+                row.update(_annotation(mask) | {"score": row.get("score", round(mask.score, 4))})
+            else:
+                failures.append(f"annotation {row.get('id')}: nothing was found in {row['bbox']}")
+        lost = f"{images / name}: {'; '.join(failures)}" if failures else None
+        yield Done(name, len(rows) - len(failures), lost)
+
+
+def _is_inside(row: Mapping[str, Any], mask: Mask) -> bool:
+    """Whether the box shares anything with the picture."""
+    left, top, right, bottom = _box_of(row)
+    height, width = mask.pixels.shape
+    return left < width and top < height and right > 0 and bottom > 0
 
 
 def _box_of(row: Mapping[str, Any]) -> Box:
@@ -98,5 +123,4 @@ def _annotation(mask: Mask) -> Row:
         "area": int(np.count_nonzero(mask.pixels)),
         "bbox": [left, top, right - left, bottom - top],
         "iscrowd": 0,
-        "score": round(mask.score, 4),
     }

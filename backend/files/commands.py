@@ -70,18 +70,27 @@ def annotate_command(
     masks, failed = 0, 0
     with _told():
         data = read_boxes(boxes)
+        part = _beside(out)
         engine = _engine(settings)
         with Progress(*columns) as progress:
             for done in progress.track(annotate(settings, engine, images, data), total=len(data.by_image)):
                 masks, failed = masks + done.masks, failed + (done.failure is not None)
                 if done.failure:
                     progress.console.print(done.failure, markup=False)
-        part = out.with_name(f"{out.name}.part")
         part.write_text(json.dumps(data.content))
         part.replace(out)
     typer.echo(f"{out}: {masks} masks on {len(data.by_image)} pictures, {failed} pictures are not whole")
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _beside(out: Path) -> Path:
+    """Where the file is written before it is moved into its place: better to fail now than after all pictures."""
+    if out.is_dir():
+        raise ended(f"{out} is a folder: give a file", WRONG_USE)
+    part = out.with_name(f"{out.name}.part")
+    part.touch()
+    return part
 
 
 def _numbers(text: str, count: int) -> Sequence[float]:
@@ -115,3 +124,5 @@ def _told() -> Iterator[None]:
         yield
     except (FileError, WeightsError, OSError) as error:
         raise ended(str(error), FAILED) from error
+    except KeyboardInterrupt:
+        raise ended("stopped; nothing was written", FAILED) from None

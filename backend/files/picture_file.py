@@ -26,6 +26,8 @@ def masks_in(settings: Settings, engine: Engine, file: Path, prompts: Sequence[P
         pixels, frame = pixels_of(data, settings.edgesam_max_megapixels * 1_000_000)
     except (OSError, Unanswerable) as error:
         raise FileError(f"{file}: {error}") from None
+    if not prompts:
+        return []
     answering, embedding = seen(engine, pixels, frame)
 
     @cache

@@ -17,10 +17,14 @@ from backend.settings import Settings
 def predict(settings: Settings, engine: Engine, file: Path, prompt: Prompt, out: Path) -> str:
     """Writes the mask as a PNG of the picture's size, 255 where the object is; says where and how sure that is.
 
-    Raises FileError where the file is no picture, nothing is found, or `out` cannot be written.
+    Raises FileError where the file is no picture, a click lies beside it, nothing is found, or `out` cannot be written.
     """
+    if out.suffix.lower() != ".png" or (out.exists() and out.samefile(file)):
+        raise FileError(f"{out}: the mask is a PNG of its own; give another name that ends with .png")
     [mask] = masks_in(settings, engine, file, [prompt])
     height, width = mask.pixels.shape
+    if beside := [(x, y) for x, y in prompt.points if not (0 <= x <= width and 0 <= y <= height)]:
+        raise FileError(f"{file} is {width} x {height} pixels: {beside[0]} lies beside it")
     if not mask.pixels.any():
         raise FileError(f"{file}: the model found nothing for this prompt; the picture is {width} x {height}")
     try:

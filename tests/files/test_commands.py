@@ -138,6 +138,7 @@ def test_boxes_become_polygons_and_the_rest_stays(called: Called) -> None:
         assert int(drawn.sum()) == pytest.approx(row["area"], rel=0.15), "fillPoly draws its edges too"
         assert drawn[top + height // 2, left + width // 2]
         assert row["score"] == 1
+    assert not (called.folder / "masks.json.part").exists()
     assert called.engine.encoded > 1, "the small one was looked at more closely"
 
 
@@ -154,12 +155,51 @@ def test_a_picture_that_is_missing_leaves_its_boxes_and_the_others_go_on(called:
     assert output.splitlines()[-1] == "masks.json: 1 masks on 2 pictures, 1 pictures are not whole"
 
 
-@pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 0, 4], [1, 2, -3, 4], "abcd", [1, 2, None, 4], {"x": 1}])
-def test_a_box_that_is_none_is_named_and_its_picture_stays_as_it_is(called: Called, box: Any) -> None:
+OUTSIDE = ([4000, 5, 20, 20], [5, 500, 20, 20], [-30, 5, 20, 20])
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 0, 4], [1, 2, -3, 4], "abcd", [1, 2, None, 4], {"x": 1}, *OUTSIDE])
+def test_a_box_that_is_none_is_named_and_the_others_get_masks(called: Called, box: Any) -> None:
     content = coco([100, 50, 200, 150], box)
     made, output = annotated(called, content, code=1)
-    assert made == content
-    assert "annotation 1: its bbox" in output
+    first, second = made["annotations"]
+    assert first["segmentation"]
+    assert second == content["annotations"][1]
+    assert "a.jpg: annotation 1: " in output
+
+
+def test_crowds_stay_and_so_does_a_detectors_score(called: Called) -> None:
+    content = coco([100, 50, 200, 150], [300, 50, 100, 100])
+    content["annotations"][0] |= {"iscrowd": 1, "segmentation": {"counts": "abc", "size": [480, 640]}}
+    content["annotations"][1]["score"] = 0.7
+    made, _ = annotated(called, content)
+    assert made["annotations"][0] == content["annotations"][0]
+    assert made["annotations"][1]["segmentation"]
+    assert made["annotations"][1]["score"] == 0.7
+
+
+def test_where_nothing_can_be_written_it_ends_at_once(called: Called) -> None:
+    (called.folder / "boxes.json").write_text(json.dumps(coco([100, 50, 200, 150])))
+    (called.folder / "folder").mkdir()
+    for out in ("folder", "gone/masks.json"):
+        code, output = called("annotate", ".", "--boxes", "boxes.json", "--out", out)
+        assert code
+        assert len(output.splitlines()) == 1
+    assert called.engine.encoded == 0
+    assert sorted(path.name for path in called.folder.iterdir() if "part" in path.name) == []
+
+
+def test_a_mask_takes_no_pictures_place(called: Called) -> None:
+    before = (called.folder / "a.jpg").read_bytes()
+    (called.folder / "a.png").write_bytes(picture(640, 480, kind="PNG"))
+    for file, out in (("a.jpg", "a.jpg"), ("a.jpg", "b.jpg"), ("a.png", "./a.png")):
+        code, output = called("predict", file, "--click", "5,5", "--out", out)
+        assert code == 1
+        assert "another name that ends with .png" in output
+    assert (called.folder / "a.jpg").read_bytes() == before
+    code, output = called("predict", "a.jpg", "--click", "700,5", "--out", "mask.png")
+    assert code == 1
+    assert "640 x 480 pixels: (700.0, 5.0) lies beside it" in output
 
 
 def test_what_has_no_box_stays(called: Called) -> None:
@@ -173,16 +213,18 @@ def test_boxes_in_which_nothing_is_found_are_told(called: Called) -> None:
     content = coco([100, 50, 200, 150])
     made, output = annotated(called, content, code=1)
     assert made == content
-    assert "found nothing in 1 boxes" in output
+    assert "annotation 0: nothing was found in [100, 50, 200, 150]" in output
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("no json", "cannot be read as COCO's JSON"),
-        ("[]", "cannot be read as COCO's JSON"),
+        ("no json", "cannot be read as JSON"),
+        ("[]", "not a list of results"),
+        ("null", "not a list of results"),
         ("{}", "'images' is missing"),
-        ({"images": [{"id": 1}], "annotations": []}, "'file_name' is missing"),
+        ({"images": [{"id": 1}], "annotations": []}, "images[0] has not all of id, file_name: {'id': 1}"),
+        ({"images": [], "annotations": [None]}, "annotations[0] has not all of image_id: None"),
         (
             {"images": [], "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 2, 3, 4]}]},
             "of image 1, which is not there",
