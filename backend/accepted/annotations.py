@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import orjson
 
 from backend.accepted.database import connected, reading
 
+PROJECT = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+"""What names a project, with or without the time it was made: it becomes part of paths."""
 AT_ONCE = 20
 """Annotations that are written in one transaction, for which others wait: about a page of the API."""
 

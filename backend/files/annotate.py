@@ -75,20 +75,19 @@ def annotate(settings: Settings, engine: Engine, images: Path, boxes: DataSet) -
     Where a picture cannot be read, its rows stay as they are, and so does one whose box cannot be answered.
     """
     for name, rows in boxes.by_image:
-        asked, failures = list[Row](), list[str]()
+        asked, failures = list[tuple[Row, Box]](), list[str]()
         for row in rows:
             try:
-                _box_of(row)
-                asked.append(row)
+                asked.append((row, _box_of(row)))
             except FileError as error:
                 failures.append(str(error))
         try:
-            masks = masks_in(settings, engine, images / name, [Prompt(box=_box_of(row)) for row in asked])
+            masks = masks_in(settings, engine, images / name, [Prompt(box=box) for _, box in asked])
         except FileError as error:
             yield Done(name, 0, str(error))
             continue
-        for row, mask in zip(asked, masks, strict=True):
-            if _is_inside(row, mask) and mask.pixels.any():
+        for (row, box), mask in zip(asked, masks, strict=True):
+            if _is_inside(box, mask) and mask.pixels.any():
                 row.update(_annotation(mask) | {"score": row.get("score", round(mask.score, 4))})
             else:
                 failures.append(f"annotation {row.get('id')}: nothing was found in {row['bbox']}")
@@ -96,9 +95,9 @@ def annotate(settings: Settings, engine: Engine, images: Path, boxes: DataSet) -
         yield Done(name, len(rows) - len(failures), lost)
 
 
-def _is_inside(row: Mapping[str, Any], mask: Mask) -> bool:
+def _is_inside(box: Box, mask: Mask) -> bool:
     """Whether the box shares anything with the picture."""
-    left, top, right, bottom = _box_of(row)
+    left, top, right, bottom = box
     height, width = mask.pixels.shape
     return left < width and top < height and right > 0 and bottom > 0
 

@@ -109,12 +109,7 @@ class Interface:
 
     def addresses_in(self, task: Mapping[str, Any]) -> list[str]:
         """The addresses of the pictures that the page shows first and that have something to hold a mask."""
-        addresses = []
-        for image in self.images:
-            if self.holders_on(image.name):
-                with suppress(Unanswerable):
-                    addresses.append(self.address_of(image.name, None, task))
-        return addresses
+        return [address for _, index, address in self.pictures_in(task) if not index]
 
     def holders_on(self, to_name: str) -> list[Control]:
         """The controls that hold masks on this image, of the most exact kinds that there are, the preferred ones first.

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from functools import lru_cache
 from pathlib import Path
 
 import structlog
 
-from backend.accepted.annotations import full_name
+from backend.accepted.annotations import PROJECT, full_name
 from backend.accepted.versions import proposer_file
 from backend.segmentation.proposals import Proposer
 from backend.segmentation.proposer_files import read_proposer
 from backend.segmentation.weights import WeightsError
 
 KEPT = 16
-KEY = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
-"""What names a project, as Label Studio writes it: it becomes part of a path."""
 
 log = structlog.stdlib.get_logger("edgesam.proposals")
 
@@ -27,7 +24,7 @@ def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | No
 
     project: "<id>.<time it was made>", or its id alone. A new one counts from the next request on.
     """
-    if project is None or not KEY.fullmatch(project):
+    if project is None or not PROJECT.fullmatch(project):
         return None
     try:
         file = proposer_file(folder, project if "." in project else full_name(folder, project))

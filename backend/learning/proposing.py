@@ -15,7 +15,6 @@ from backend.learning.examples import Example
 from backend.learning.proposer_fits import Seen, fitted_masks, fitted_places, overlaps, seen_by, sizes_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import Familiar
-from backend.segmentation.preprocess import Frame
 from backend.segmentation.prompts import Point
 from backend.segmentation.proposals import (
     MOST_KINDS,
@@ -180,8 +179,7 @@ def _judged(looked: Sequence[_Looked]) -> dict[float, Figures]:
 def _walked(one: _Looked, masks: Linear, least: float) -> list[Scored]:
     """What would be proposed on it."""
     by_click = dict(zip(one.clicks, scored(masks, one.found), strict=True))
-    frame: Frame = one.seen.embedding.frame
-    return walked(one.clicks, frame, lambda few: [by_click[click] for click in few], least)
+    return walked(one.clicks, one.seen.embedding.frame, lambda few: [by_click[click] for click in few], least)
 
 
 def _told(one: Seen, made: Sequence[Scored]) -> Figures:

@@ -5,7 +5,6 @@ Nothing else is done here: Label Studio waits one second for a webhook, inside o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import structlog
 from pydantic import BaseModel, BeforeValidator, Field
 
-from backend.accepted.annotations import Annotation, accept, forget, forget_tasks, new_regions, projects
+from backend.accepted.annotations import PROJECT, Annotation, accept, forget, forget_tasks, new_regions, projects
 from backend.accepted.jobs import enqueue
 from backend.accepted.versions import follow
 
@@ -25,7 +24,6 @@ HEARD = frozenset(
         "PROJECT_UPDATED", "START_TRAINING",
     }
 )  # fmt: skip
-KEY = re.compile(r"\d{1,18}(\.\d{1,18})?")
 
 log = structlog.stdlib.get_logger("edgesam.learning")
 
@@ -123,7 +121,7 @@ def named(ear: Ear, asked: Asked) -> str:
     project = asked.project
     if isinstance(project, Project):
         return _name(ear.folder, project)
-    if not KEY.fullmatch(project):
+    if not PROJECT.fullmatch(project):
         raise UnclearError(
             f"project {project[:40]!r} is no number with the time it was made, for example 27.1795354711"
         )
