@@ -18,14 +18,14 @@ from starlette.responses import Response
 from backend import __version__
 from backend.labelstudio.configured import project_versions_of, segmenter_of
 from backend.labelstudio.unanswerable import Unanswerable
-from backend.server import metrics
+from backend.server import metrics, operators, routes
 from backend.server.doors import BodyDoor, PasswordDoor
 from backend.server.eyes import Eyes
 from backend.server.hearing import Ear
 from backend.server.loading import Loading, load_configured
 from backend.server.replies import error_reply
-from backend.server.routes import Services, router
 from backend.server.runner import Runner, runner_of
+from backend.server.services import Services
 from backend.settings import Settings
 
 log = structlog.stdlib.get_logger("edgesam")
@@ -67,7 +67,8 @@ def create_app(
         middleware=_middleware(settings),
         exception_handlers={HTTPException: _refused, Unanswerable: _unanswered},
     )
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(operators.router)
     return app
 
 
@@ -79,7 +80,7 @@ def services_of(settings: Settings, loading: Loading, runner: Runner) -> Service
     )
     ear = Ear(settings.model_dir, settings.edgesam_finetune_every, lambda: _base_name(loading))
     predictions, chores = anyio.CapacityLimiter(PREDICTIONS), anyio.CapacityLimiter(64)
-    return Services(loading, segmenter, versions, ear, runner, settings.model_dir, predictions, chores)
+    return Services(loading, segmenter, versions, ear, runner, settings, predictions, chores)
 
 
 def _base_name(loading: Loading) -> str:

@@ -1,4 +1,4 @@
-"""What Label Studio asks an ML backend, and what operators ask it."""
+"""What Label Studio asks an ML backend."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import anyio
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -24,14 +20,11 @@ from starlette.responses import Response
 from backend.accepted.versions import versions_of
 from backend.labelstudio.answering import answer
 from backend.labelstudio.connections import remember
-from backend.labelstudio.project_versions import ProjectVersions
-from backend.labelstudio.segmenter import Segmenter
 from backend.server import metrics
 from backend.server.bodies import checked, json_of, shaped
-from backend.server.hearing import HEARD, Asked, Ear, Event, UnclearError, ask, hear, named
-from backend.server.loading import Loading
+from backend.server.hearing import HEARD, Asked, Event, UnclearError, ask, hear, named
 from backend.server.replies import reply
-from backend.server.runner import Runner
+from backend.server.services import Services, services_in
 
 log = structlog.stdlib.get_logger("edgesam")
 
@@ -44,22 +37,6 @@ ACTIONS = frozenset(
     for how in ("CREATED", "UPDATED", "DELETED")
 ) | {"PROJECT_UPDATED", "START_TRAINING"}
 """Actions that are counted by name: a caller cannot make up others and fill the memory."""
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the routes work with: one set for a process."""
-
-    loading: Loading
-    segmenter: Segmenter
-    versions: ProjectVersions
-    ear: Ear
-    runner: Runner
-    model_dir: Path
-    predictions: anyio.CapacityLimiter
-    """How many predictions have a thread."""
-    chores: anyio.CapacityLimiter
-    """For /setup and /versions: short, many at once, and never behind predictions."""
 
 
 class PredictParams(BaseModel):
@@ -96,22 +73,10 @@ async def health() -> Response:
     return reply({"status": "UP", "model_class": "EdgeSAMBackend"})
 
 
-@router.get("/ready")
-async def ready(request: Request) -> Response:
-    """Whether a click would be answered at once."""
-    loading = _services(request).loading
-    if loading.failure is not None:
-        return reply({"status": "FAILED", "reason": loading.failure}, 503)
-    if not loading.ready.done():
-        return reply({"status": "LOADING", "reason": f"the weights {loading.wanted} are still being loaded"}, 503)
-    engine = loading.ready.result()
-    return reply({"status": "READY", "model_version": engine.version, "engine": engine.identity})
-
-
 @router.post("/setup")
 async def setup(request: Request) -> Response:
     """Label Studio introduces itself, over and over: on connecting, and whenever a page shows the project."""
-    services = _services(request)
+    services = services_in(request)
     body = checked(SetupBody, await request.body())
     version = await run_sync(partial(_introduced, services, body), limiter=services.chores)
     return reply({"model_version": version})
@@ -120,14 +85,15 @@ async def setup(request: Request) -> Response:
 def _introduced(services: Services, body: SetupBody) -> str:
     project = None if body.project is None else str(body.project)
     if body.hostname:
-        remember(services.model_dir, str(project), body.hostname, body.access_token or "", body.label_config or "")
+        folder, token, interface = services.settings.model_dir, body.access_token or "", body.label_config or ""
+        remember(folder, str(project), body.hostname, token, interface)
     return services.versions.name_for(services.loading.version(SETUP_WAIT), project)
 
 
 @router.post("/predict")
 async def predict(request: Request) -> Response:
     """One entry per task, in order. Nothing is computed any more for a caller who has gone."""
-    services = _services(request)
+    services = services_in(request)
     content = await request.body()
     gone = threading.Event()
     listening = asyncio.create_task(_listen(request, gone))
@@ -162,7 +128,7 @@ async def webhook(request: Request) -> Response:
     """Something happened in Label Studio: it is written down. A caller whom the door does not know is not heard."""
     if not getattr(request.state, "known", True):
         return reply({"status": "ignored"})
-    services = _services(request)
+    services = services_in(request)
     content = await request.body()
     return await run_sync(partial(_heard, services, content), limiter=services.chores)
 
@@ -180,7 +146,7 @@ def _heard(services: Services, content: bytes) -> Response:
 @router.post("/train")
 async def train(request: Request) -> Response:
     """A route of label-studio-ml's own api, for whoever asks it; Label Studio 1.23 sends START_TRAINING to /webhook."""
-    services = _services(request)
+    services = services_in(request)
     content = await request.body()
     return await run_sync(partial(_asked_to_train, services, content), limiter=services.chores)
 
@@ -207,7 +173,7 @@ def _written(services: Services, write: Callable[[], int | None]) -> int | None:
     except UnclearError as error:
         raise HTTPException(422, str(error)) from error
     except (OSError, sqlite3.Error) as error:
-        log.error("cannot_write_down", folder=str(services.model_dir), message=str(error))
+        log.error("cannot_write_down", folder=str(services.settings.model_dir), message=str(error))
         raise HTTPException(503, f"this cannot be written down ({error}): make room and MODEL_DIR writable") from error
 
 
@@ -220,7 +186,7 @@ def _queued(services: Services, job: int | None) -> Response:
 @router.get("/versions")
 async def versions(request: Request) -> Response:
     """The versions that can answer: the base, and those of all projects, since Label Studio does not say which asks."""
-    services = _services(request)
+    services = services_in(request)
     names = await run_sync(partial(_version_names, services), limiter=services.chores)
     return reply({"versions": names})
 
@@ -228,29 +194,8 @@ async def versions(request: Request) -> Response:
 def _version_names(services: Services) -> list[str]:
     base = services.loading.version(SETUP_WAIT)
     try:
-        learned = [version.name for version in versions_of(services.model_dir)]
+        learned = [version.name for version in versions_of(services.settings.model_dir)]
     except sqlite3.Error as error:
-        log.error("versions_unreadable", folder=str(services.model_dir), message=str(error))
+        log.error("versions_unreadable", folder=str(services.settings.model_dir), message=str(error))
         learned = []
     return list(dict.fromkeys([base, *learned]))  # two Label Studios may have given two projects one number
-
-
-@router.get("/metrics")
-async def prometheus(request: Request) -> Response:
-    """For Prometheus."""
-    return Response(await run_sync(_measured, _services(request)), media_type=CONTENT_TYPE_LATEST)
-
-
-def _measured(services: Services) -> bytes:
-    cache = services.segmenter.embeddings
-    metrics.show(cache.figures)
-    metrics.show_learning(services.model_dir)
-    if cache.files:
-        metrics.embeddings_on_disk.set(cache.files.bytes())
-    return metrics.exposition()
-
-
-def _services(request: Request) -> Services:
-    services = request.app.state.services
-    assert isinstance(services, Services)
-    return services
