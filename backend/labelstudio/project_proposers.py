@@ -9,9 +9,11 @@ from pathlib import Path
 import structlog
 
 from backend.accepted.annotations import PROJECT, full_name
+from backend.accepted.history import History
 from backend.accepted.versions import proposer_file
+from backend.segmentation.checkpoints import said_in
 from backend.segmentation.proposals import Proposer
-from backend.segmentation.proposer_files import read_proposer
+from backend.segmentation.proposer_files import TOLD, VERSION, read_proposer
 from backend.segmentation.weights import WeightsError
 
 KEPT = 16
@@ -32,6 +34,19 @@ def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | No
     except (OSError, sqlite3.Error):
         return None
     return _read(file, changed.st_mtime_ns, changed.st_ino)
+
+
+def proposes(folder: Path, history: History) -> str | None:
+    """How good what a project proposes was found, for people; None where nothing is proposed: there is nothing good
+    enough, or what serves is not what was judged."""
+    try:
+        said = said_in(proposer_file(folder, history.project))
+    except WeightsError:
+        return None
+    judged_with = said.get(VERSION, "")
+    with_base = judged_with not in [one.name for one in history.versions]
+    answers = judged_with == history.serving.name if history.serving else with_base
+    return f"{said.get(TOLD)} (with {judged_with})" if answers else None
 
 
 @lru_cache(maxsize=KEPT)

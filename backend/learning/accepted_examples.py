@@ -78,7 +78,7 @@ def pictures_of(
             empty.append(annotation)
         for picture in _of_task(segmenter, engine, annotation, interface, found, had.missing):
             had.pictures.append(picture)
-            say(f"{len(had.pictures)} pictures")
+            say(f"pictures with masks: {len(had.pictures)}")
             if len(had.pictures) == MOST_PICTURES:
                 return had
     had.bare.extend(_bare(segmenter, engine, [one for one in empty if one.task not in tasks][:MOST_BARE], interface))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -23,7 +23,7 @@ from backend.learning.annotators import corrected, first_prompts
 from backend.learning.canvases import COVERED
 from backend.learning.decoding import decoder_of
 from backend.learning.examples import Example
-from backend.learning.gate import judged, overall
+from backend.learning.gate import TITLES, judged, overall
 from backend.learning.masks import DataError
 from backend.learning.networks import averaged
 from backend.learning.prompting import SINGLE, Decode, Objects, answered, learned_rounds, prompt_rounds
@@ -90,13 +90,19 @@ def finetune(
         share = elapsed / minutes
         if share >= len(run.curve) / CHECKS or share >= 1:
             _check(run, checked, elapsed)
-            say("  ".join(f"{name} {value:.4g}" for name, value in run.curve[-1].items()))
+            say(_told(run.curve[-1], minutes))
             if share >= 1:
                 return Tuned(run.best, run.curve)
         rate = RATE * min(1.0, (run.steps + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share))
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         _step(run, training, general)
+
+
+def _told(row: Mapping[str, float], minutes: float) -> str:
+    """A row of the curve for people."""
+    figures = ", ".join(f"{title} {row[name]:.1f}" for name, title in TITLES.items())
+    return f"learning: {row['minutes']:.1f} of {minutes:.1f} minutes, {row['steps']:.0f} steps; {figures}"
 
 
 @dataclass(slots=True)

@@ -42,7 +42,9 @@ class Answering:
 Answers = Callable[[Example], Answering]
 """What answers on each picture."""
 
-NAMES = ("box", "click1", "click2", "click3")
+TITLES = {"box": "box", "click1": "1 click", "click2": "2 clicks", "click3": "3 clicks"}
+"""What is measured, for people."""
+NAMES = tuple(TITLES)
 JUDGED = ("box", "click1", "click3")
 LEAST_GAIN = 0.5
 """Points that a version must win on its project, as the mean of box, one and three clicks: less is noise."""

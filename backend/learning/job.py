@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -39,8 +40,8 @@ from backend.settings import Settings
 FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
 KEPT = 5
 """Versions of a project; the one that serves, and the one in whose place it came, are kept besides."""
-TOLD_SECONDS = 1.0
-"""Progress is written down no more often."""
+TOLD_SECONDS, LOGGED_SECONDS = 1.0, 30.0
+"""Progress is written down, and logged, no more often."""
 BY_COMMAND = "finetune --project"
 
 Say = Callable[[str], None]
@@ -172,13 +173,17 @@ def _settled(settings: Settings, base: Engine, version: Version, choices: int) -
 
 
 def _progress(settings: Settings, job: Job, say: Say) -> Say:
-    told = -TOLD_SECONDS
+    told = logged = -math.inf
 
     def tell(text: str) -> None:
-        nonlocal told
+        nonlocal told, logged
         say(text)
-        if time.monotonic() - told >= TOLD_SECONDS:
-            told = time.monotonic()
+        now = time.monotonic()
+        if now - told >= TOLD_SECONDS:
+            told = now
             jobs.tell(settings.model_dir, job.number, text)
+        if now - logged >= LOGGED_SECONDS:
+            logged = now
+            log.info("learning_progress", job=job.number, project=job.project, message=text)
 
     return tell

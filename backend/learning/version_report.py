@@ -17,10 +17,9 @@ from PIL import Image, ImageDraw
 from backend.learning.clicks import Click, Region, first_click, iou, tight_box
 from backend.learning.evaluate import as_prompt
 from backend.learning.examples import Example
-from backend.learning.gate import NAMES, Answers, Figures, TorchDecoder, Verdict
+from backend.learning.gate import NAMES, TITLES, Answers, Figures, TorchDecoder, Verdict
 from backend.segmentation.predictor import decode
 
-TITLES = {"box": "box", "click1": "1 click", "click2": "2 clicks", "click3": "3 clicks"}
 COLOURS = {"box": "#555", "click1": "#d33", "click2": "#e90", "click3": "#28c"}
 TILE = 280
 MOST_CASES = 8

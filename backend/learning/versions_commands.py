@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from backend.command_line import FAILED, PROJECT, ended, settings_given
 from backend.learning.command_line import told
 
 if TYPE_CHECKING:
-    from backend.accepted.versions import Version
+    from backend.accepted.history import History
 
 BASE = "base"
 
@@ -22,31 +22,35 @@ versions_app = typer.Typer(no_args_is_help=True)
 def versions_command(
     project: Annotated[int | None, typer.Option(min=1, help="Only this project's.")] = None,
 ) -> None:
-    """What was learned for each project: figures before and after, and which version serves."""
+    """What was learned for each project: figures before and after, which version serves, what the last job said."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    from backend.accepted.versions import current, versions_of
+    from backend.accepted.history import change, histories
+    from backend.labelstudio.project_proposers import proposes
 
     settings = settings_given()
     folder = settings.model_dir
     with told():
-        keys = [_key(folder, project)] if project else _known(folder)
-    name = Column("version", no_wrap=True, min_width=max((len(one.name) for one in versions_of(folder)), default=0))
+        shown = [_history(folder, project)] if project else histories(folder)
+    names = [version.name for history in shown for version in history.versions]
+    name = Column("version", no_wrap=True, min_width=max(map(len, names), default=0))
     table = Table("project", name, "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
-    for key in keys:
-        serving = current(folder, key)
-        for one in versions_of(folder, key):
-            figures = (_change(one, "project"), _change(one, "general"))
-            better, serves = ("yes" if answer else "" for answer in (one.promoted, one == serving))
-            table.add_row(key.partition(".")[0], one.name, one.made[:16].replace("T", " "), *figures, better, serves)
-        table.add_row(key.partition(".")[0], BASE, "", "", "", "", "" if serving else "yes", end_section=True)
-    if not table.rows:
+    for history in shown:
+        for one in history.versions:
+            figures = change(one, "project"), change(one, "general")
+            better, serves = ("yes" if answer else "" for answer in (one.promoted, one == history.serving))
+            table.add_row(history.number, one.name, one.made[:16].replace("T", " "), *figures, better, serves)
+        base_serves = "" if history.serving else "yes"
+        table.add_row(history.number, BASE, "", "", "", "", base_serves, end_section=True)
+    if not shown:
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
     Console().print(table)
-    for key in keys if settings.edgesam_proposals else ():
-        if told_of := _proposes(folder, key, current(folder, key)):
-            typer.echo(f"project {key.partition('.')[0]} proposes: {told_of}")
+    for history in shown:
+        for job in history.jobs[:1]:
+            typer.echo(f"project {history.number}, job {job.number}: {job.state}{job.told and f', {job.told}'}")
+        if settings.edgesam_proposals and (good := proposes(folder, history)):
+            typer.echo(f"project {history.number} proposes: {good}")
 
 
 @versions_app.command("rollback")
@@ -55,64 +59,35 @@ def rollback_command(
     to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else what served before.")] = None,
 ) -> None:
     """Let another version serve a project: the one before, one of its versions, or the base weights."""
-    from backend.accepted.versions import choose, current, versions_of
+    from backend.accepted.versions import choose
 
     folder = settings_given().model_dir
     with told():
-        key = _key(folder, project)
-    wanted = to if to is not None else _before(versions_of(folder, key), current(folder, key))
-    if gone := [one for one in versions_of(folder, key) if one.name == wanted and not one.file.is_file()]:
+        history = _history(folder, project)
+    wanted = to if to is not None else _before(history)
+    if gone := [one for one in history.versions if one.name == wanted and not one.file.is_file()]:
         raise ended(f"the file of {wanted} is gone ({gone[0].file}): choose another one, or base", FAILED)
     try:
-        choose(folder, key, None if wanted == BASE else wanted)
+        choose(folder, history.project, None if wanted == BASE else wanted)
     except KeyError:
-        names = ", ".join([*(one.name for one in versions_of(folder, key)), BASE])
+        names = ", ".join([*(one.name for one in history.versions), BASE])
         raise ended(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
     typer.echo(f"project {project}: {wanted} serves now")
 
 
-def _before(versions: list[Version], serving: Version | None) -> str:
+def _before(history: History) -> str:
     """The version in whose place the one that serves came, where it is kept; else the base."""
     from backend.accepted.versions import COMPARED_WITH
 
-    replaced = serving.metrics.get(COMPARED_WITH) if serving else None
-    return replaced if replaced in [one.name for one in versions] else BASE
+    replaced = history.serving.metrics.get(COMPARED_WITH) if history.serving else None
+    return replaced if replaced in [one.name for one in history.versions] else BASE
 
 
-def _proposes(folder: Path, project: str, serving: Version | None) -> str | None:
-    """How good what is proposed was found; None where nothing is: what serves is not what was judged."""
-    from backend.accepted.versions import proposer_file, versions_of
-    from backend.segmentation.checkpoints import WeightsError, said_in
-    from backend.segmentation.proposer_files import TOLD, VERSION
+def _history(folder: Path, project: int) -> History:
+    """Of the newest project of this number that something is known of."""
+    from backend.accepted.history import histories
 
-    try:
-        said = said_in(proposer_file(folder, project))
-    except WeightsError:
-        return None
-    judged_with = said.get(VERSION, "")
-    with_base = judged_with not in [one.name for one in versions_of(folder, project)]
-    answers = judged_with == serving.name if serving else with_base
-    return f"{said.get(TOLD)} (with {judged_with})" if answers else None
-
-
-def _change(version: Version, what: str) -> str:
-    before, after = (version.metrics.get(f"{what}_{when}") for when in ("before", "after"))
-    return f"{_figures(before)} -> {_figures(after)}" if before and after else ""
-
-
-def _figures(figures: dict[str, Any]) -> str:
-    return " / ".join(f"{value:.1f}" for value in figures.values() if isinstance(value, float))
-
-
-def _known(folder: Path) -> list[str]:
-    from backend.accepted.annotations import projects
-
-    return projects(folder)
-
-
-def _key(folder: Path, project: int) -> str:
-    """The newest project of this number that something is known of."""
-    for key in _known(folder):
-        if key.partition(".")[0] == str(project):
-            return key
+    for history in histories(folder):
+        if history.number == str(project):
+            return history
     raise ended(f"nothing was learned for a project {project}: `versions` shows what there is", FAILED)

@@ -16,7 +16,7 @@ from backend.server.replies import error_reply
 
 log = structlog.stdlib.get_logger("edgesam.access")
 
-QUIET_PATHS = frozenset({"/", "/health", "/ready", "/metrics"})
+QUIET_PATHS = frozenset({"/", "/health", "/ready", "/metrics", "/learning"})
 KNOWN_PATHS = QUIET_PATHS | {"/setup", "/predict", "/webhook", "/train", "/versions"}
 CLIENT_GONE = 499
 """nginx's name for a caller who goes away before the request is whole: for the log, since nobody reads an answer."""

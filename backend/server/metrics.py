@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from dataclasses import asdict
-from pathlib import Path
 
-import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from backend.accepted.annotations import regions as accepted_regions
-from backend.accepted.jobs import count_by_state
-from backend.accepted.versions import counts
 from backend.segmentation.embeddings import CacheFigures
-
-log = structlog.stdlib.get_logger("edgesam")
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -32,29 +24,11 @@ embeddings_on_disk = Gauge(
     "edgesam_embeddings_on_disk_bytes", "What embeddings take on disk.", multiprocess_mode="mostrecent"
 )
 
-jobs = Gauge(
-    "edgesam_learning_jobs", "Jobs that learn from what was accepted.", ["state"], multiprocess_mode="mostrecent"
-)
-regions = Gauge("edgesam_accepted_regions", "Regions that annotators accepted.", multiprocess_mode="mostrecent")
-versions = Gauge("edgesam_learned_versions", "Versions learned and kept.", ["promoted"], multiprocess_mode="mostrecent")
-
 
 def show(figures: CacheFigures) -> None:
     """Tell what this process's cache of embeddings holds now."""
     for name, value in asdict(figures).items():
         embeddings.labels(name).set(value)
-
-
-def show_learning(folder: Path) -> None:
-    """Tell what the database in MODEL_DIR says now: the same in every process."""
-    try:
-        for state, count in count_by_state(folder).items():
-            jobs.labels(state).set(count)
-        for promoted, count in counts(folder).items():
-            versions.labels("yes" if promoted else "no").set(count)
-        regions.set(accepted_regions(folder))
-    except sqlite3.Error as error:
-        log.error("learning_unreadable", folder=str(folder), message=str(error))
 
 
 def exposition() -> bytes:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from backend.server import metrics
+from backend.server.learned_page import WHERE_REPORTS_ARE, learned_page, report_of
+from backend.server.learning_metrics import learning_exposition
 from backend.server.replies import reply
 from backend.server.services import Services, services_in
+
+Found = TypeVar("Found")
 
 router = APIRouter()
 
@@ -36,7 +46,41 @@ async def prometheus(request: Request) -> Response:
 def _measured(services: Services) -> bytes:
     cache = services.segmenter.embeddings
     metrics.show(cache.figures)
-    metrics.show_learning(services.settings.model_dir)
     if cache.files:
         metrics.embeddings_on_disk.set(cache.files.bytes())
-    return metrics.exposition()
+    return metrics.exposition() + learning_exposition(services.settings.model_dir)
+
+
+@router.get("/learning")
+async def learning(request: Request) -> Response:
+    """For people: what was learned for each project, and what the jobs say."""
+    services = services_in(request)
+    settings = services.settings
+    show = partial(learned_page, settings.model_dir, settings.edgesam_proposals, _gave_password(request))
+    return HTMLResponse(await run_sync(partial(_read, show), limiter=services.chores))
+
+
+@router.get("/learning/{project}/{number}")
+async def report(request: Request, project: str, number: int) -> Response:
+    """For people: the page about a version. It shows the project's pictures, so it wants a password."""
+    services = services_in(request)
+    if not _gave_password(request):
+        raise HTTPException(403, f"this shows the project's pictures: {WHERE_REPORTS_ARE}")
+    find = partial(report_of, services.settings.model_dir, project, number)
+    found = await run_sync(partial(_read, find), limiter=services.chores)
+    if found is None:
+        raise HTTPException(404, f"there is no page about version {number} of project {project}: /learning lists them")
+    return HTMLResponse(found)
+
+
+def _gave_password(request: Request) -> bool:
+    """False where none is set."""
+    return getattr(request.state, "known", False)
+
+
+def _read(read: Callable[[], Found]) -> Found:
+    """HTTPException 503 where MODEL_DIR/learning.sqlite cannot be read."""
+    try:
+        return read()
+    except sqlite3.Error as error:
+        raise HTTPException(503, f"what was learned cannot be read: {error}") from error

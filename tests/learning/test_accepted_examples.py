@@ -70,7 +70,7 @@ def test_an_example_of_a_picture(made):
     assert example.labels.dtype == np.int16
     assert example.weights == (DRAWN, ACCEPTED)
     assert example.frame == Frame(WIDTH, HEIGHT)
-    assert made.told[-1] == "1 pictures"
+    assert made.told[-1] == "pictures with masks: 1"
     assert made.places == [(HERE, 1)]
 
 

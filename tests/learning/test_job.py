@@ -138,6 +138,17 @@ def test_a_better_version_serves_and_the_next_one_is_compared_with_it(settings, 
     assert read_state_dict(second.file)[BIAS].allclose(before + 1, atol=4e-3), "both begin with the base"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "logged"), [(0, ["pictures with masks: 1", "learning"]), (60, ["pictures with masks: 1"])]
+)
+def test_how_far_it_is_stands_in_the_log_from_time_to_time(settings, training, monkeypatch, seconds, logged):
+    monkeypatch.setattr(learning, "LOGGED_SECONDS", seconds)
+    with structlog.testing.capture_logs() as logs:
+        run(settings)
+    told = [line["message"] for line in logs if line["event"] == "learning_progress"]
+    assert [text for text in told if text in {"pictures with masks: 1", "learning"}] == logged
+
+
 def test_a_version_with_an_encoder_of_its_own_is_compared_with_that(settings, training):
     training.parts = ("mask_decoder.", "image_encoder.")
     run(settings)
@@ -300,7 +311,7 @@ def test_a_project_that_is_run_here_and_now(settings, training, monkeypatch):
     waiting = jobs.enqueue(settings.model_dir, "99.9", "20 new regions")
     learning.finetune_project(settings, 27, said.append)
     assert jobs.unfinished(settings.model_dir) == [waiting], "others are for the service"
-    assert said[0] == "1 pictures"
+    assert said[0] == "pictures with masks: 1"
     assert said[-1].endswith("as told")
     with pytest.raises(Unanswerable, match="no project 3 is known"):
         learning.finetune_project(settings, 3, said.append)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.__main__ import app
+from backend.accepted import jobs
 from backend.accepted.database import FILE
 from backend.accepted.versions import Version, choose, current, proposer_file, record, versions_of
 from backend.segmentation.proposer_files import write_proposer
@@ -77,6 +78,17 @@ def test_what_a_project_proposes_is_told(learned):
     assert told in called("versions")[1].splitlines()
     proposer_file(learned, KEY).write_bytes(b"half a file")
     assert "proposes" not in called("versions")[1]
+
+
+def test_what_the_last_job_said_is_told(learned):
+    assert "job" not in called("versions", "--project", "27")[1]
+    for told in ("it was better", "3 masks on 1 pictures are too few"):
+        number = jobs.enqueue(learned, KEY, "because").number
+        jobs.finish(learned, number, told)
+    lines = called("versions", "--project", "27")[1].splitlines()
+    assert lines[-1] == "project 27, job 2: done, 3 masks on 1 pictures are too few"
+    jobs.enqueue(learned, KEY, "because")
+    assert called("versions", "--project", "27")[1].splitlines()[-1] == "project 27, job 3: queued"
 
 
 def test_the_name_that_rollback_wants_is_whole_however_narrow_the_terminal_is(monkeypatch):

@@ -13,8 +13,10 @@ from backend.server.app import create_app
 from backend.settings import read_settings
 from tests.server.standins import IdleRunner, loaded
 
-ASKING = [("GET", "/"), ("GET", "/health"), ("POST", "/setup"), ("POST", "/predict"), ("GET", "/versions"),
-          ("GET", "/metrics"), ("POST", "/train"), ("GET", "/nothing")]  # fmt: skip
+ASKING = [
+    ("GET", "/"), ("GET", "/health"), ("POST", "/setup"), ("POST", "/predict"), ("GET", "/versions"),
+    ("GET", "/metrics"), ("GET", "/learning"), ("GET", "/learning/27.1/1"), ("POST", "/train"), ("GET", "/nothing"),
+]  # fmt: skip
 
 
 def basic(text: str, encoding: str = "utf-8") -> dict[str, str]:

@@ -145,17 +145,6 @@ def test_setup_and_versions_name_what_was_learned(client: TestClient, tmp_path: 
     assert client.get("/versions").json() == {"versions": [BASE, name]}
 
 
-def test_metrics_tell_what_the_database_holds(client: TestClient, tmp_path: Path) -> None:
-    version(tmp_path, 1)
-    tell(client, created(1, regions=3))
-    tell(client, recorded("46-start-training"))
-    page = client.get("/metrics").text
-    assert 'edgesam_learning_jobs{state="queued"} 1.0' in page
-    assert 'edgesam_learning_jobs{state="failed"} 0.0' in page
-    assert "edgesam_accepted_regions 3.0" in page
-    assert 'edgesam_learned_versions{promoted="yes"} 1.0' in page
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,4 +1,7 @@
-"""What annotators accept in Label Studio is learned: Start Training, a new version, and back again."""
+"""What annotators accept in Label Studio is learned: Start Training, a new version, and back again.
+
+PICTURES=docs/pictures .venv/bin/python -m pytest tests/system/test_learning.py   also takes a screenshot of /learning.
+"""
 
 import os
 import subprocess
@@ -79,7 +82,7 @@ def learning(variables, folder):
         yield service
 
 
-def test_what_was_accepted_is_learned_and_can_be_taken_back(api, learning, variables, folder, tmp_path):
+def test_what_was_accepted_is_learned_and_can_be_taken_back(api, page, picture, learning, variables, folder, tmp_path):
     drawn = {f"ropes-{number}.jpg": ropes(number) for number in range(LABELLED + NEW)}
     for name, (image, _) in drawn.items():
         image.save(tmp_path / name, quality=92)
@@ -120,6 +123,10 @@ def test_what_was_accepted_is_learned_and_can_be_taken_back(api, learning, varia
     eventually(lambda: named(api, project) == version, "Label Studio is told the version")
     eventually(lambda: answered(api, connected, numbers[new[0]]) == version, "the version answers")
     assert np.mean(agreements(asked())) > np.mean(agreements(before))
+
+    page.goto(f"{learning.address}/learning")
+    assert version in page.inner_text("table")
+    picture("learning")
 
     assert "proposals are right" in job.told
     action = {"id": "retrieve_tasks_predictions", "project": project}

@@ -1,0 +1,59 @@
+"""The page that shows people what was learned for each project, and what the jobs say."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.accepted.history import change, histories
+from backend.accepted.versions import versions_of
+from backend.labelstudio.project_proposers import proposes
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATE = Path(__file__).with_name("learned.html")
+UNFINISHED = ("queued", "running")
+WHERE_REPORTS_ARE = (
+    "set BASIC_AUTH_USER and BASIC_AUTH_PASS to read it in a browser, or open its file in MODEL_DIR/versions"
+)
+
+
+def learned_page(folder: Path, proposals: bool, reports: bool) -> str:
+    """The page as HTML; it asks for itself anew while a job waits or runs. folder: MODEL_DIR. proposals: whether they
+    are made at all. reports: whether the pages about versions may be read here. Raises sqlite3.Error."""
+    shown = histories(folder)
+    return _template().render(
+        histories=shown,
+        at_work=any(job.state in UNFINISHED for history in shown for job in history.jobs),
+        change=change,
+        reports=reports,
+        where_reports_are=WHERE_REPORTS_ARE,
+        proposes=partial(proposes, folder) if proposals else lambda _history: None,
+    )
+
+
+def report_of(folder: Path, project: str, number: int) -> str | None:
+    """The page that a job wrote about a version; None where there is none. Raises sqlite3.Error."""
+    for version in versions_of(folder, project):
+        if version.number == number:
+            try:
+                return version.file.with_suffix(".html").read_text(encoding="utf-8")
+            except OSError:
+                return None
+    return None
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment  # a process that is not asked for the page does without
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["minute"] = _minute
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _minute(moment: str) -> str:
+    """ISO 8601 -> what people read."""
+    return moment[:16].replace("T", " ")
