@@ -45,7 +45,7 @@ def main(
             if check:
                 console.print(_one_click(studio, connected, tasks(studio, project)))
             else:
-                _invite(services[0].address, project)
+                _invite(services[0].address, services[1].address, project)
                 _wait(services)
     except DemoError as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
@@ -123,9 +123,9 @@ def _click(x: float, y: float) -> dict[str, Any]:
     }
 
 
-def _invite(address: str, project: int) -> None:
+def _invite(studio: str, served: str, project: int) -> None:
     lines = (
-        f"Open    {address}/projects/{project}/data",
+        f"Open    {studio}/projects/{project}/data",
         f"Login   {ACCOUNT.email}   Password   {ACCOUNT.password}",
         "",
         "1. Open a photograph and switch on Auto-Annotation, at the bottom of the page.",
@@ -133,6 +133,7 @@ def _invite(address: str, project: int) -> None:
         "3. Alt-click takes away. The tick at the bottom accepts the mask.",
         "",
         "A box instead of a click: R, and a label under Box.",
+        f"After 20 accepted masks it learns from them: {served}/learning shows what.",
         f"Logs are in {FOLDER}. Ctrl-C stops both.",
     )
     console.print(Panel("\n".join(lines), title="EdgeSAM in Label Studio", expand=False))

@@ -52,7 +52,7 @@ def answer_proposals(
             for one in proposals(proposer, seen, sight.engine, sight.embedding, more):
                 labels = (one.kind,) if one.kind else ()
                 if not unknown_labels(interface, name, labels):
-                    asks.append(Ask(name, index, labels, 0.0, (_click_of(one, seen.frame),)))
+                    asks.append(Ask(name, index, labels, 0.0, (_click_of(one, seen.frame),), sure=one.score))
     tell(refused, answered=len(asks))
     prediction = prediction_for(segmenter, task, interface, asks, go_on, hurried=False) if asks else None
     return prediction if prediction and prediction["result"] else None

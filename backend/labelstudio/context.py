@@ -47,7 +47,10 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One object to mask: clicks in the order in which they were made, a box, or both."""
+    """One object to mask: clicks in the order in which they were made, a box, or both.
+
+    sure: from 0 to 1, where nobody asked, how sure it is that an object is there; None where somebody did.
+    """
 
     to_name: str
     item_index: int | None
@@ -55,6 +58,7 @@ class Ask:
     image_rotation: float
     clicks: tuple[Click, ...] = ()
     box: Rectangle | None = None
+    sure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

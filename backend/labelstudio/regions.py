@@ -40,7 +40,7 @@ def results_of(ask: Ask, output: Output, mask: Mask) -> list[dict[str, Any]]:
         "original_width": width,
         "original_height": height,
         "image_rotation": ask.image_rotation,
-        "score": mask.score,
+        "score": mask.score if ask.sure is None else ask.sure,
     }
     if ask.item_index is not None:
         region["item_index"] = ask.item_index

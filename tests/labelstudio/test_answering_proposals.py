@@ -67,6 +67,9 @@ def test_each_task_gets_its_masks_opened_or_retrieved(tasks: int) -> None:
         assert isinstance(prediction, dict)
         assert prediction["model_version"] == "spots-1"
         assert labels_in(prediction) == [["Cell"], ["Cell"], ["Dirt"]]
+        surely = pytest.approx(1 / (1 + np.exp(-1)))
+        assert [region["score"] for region in prediction["result"]] == [surely] * 3, "as sure as the second fit is"
+        assert prediction["score"] == surely
         [dirt] = [region for region in prediction["result"] if region["value"]["brushlabels"] == ["Dirt"]]
         mask = rle.decode(dirt["value"]["rle"], 640, 480)
         assert mask[105, 405]
