@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     )
     edgesam_cache_mb: Annotated[int, Field(ge=2)] = Field(
         64,
-        description="Memory for embeddings in one process, in MiB; an image takes 2, and each window of it that was "
-        "looked at. Others are reread from disk.",
+        description="Memory for embeddings in one process, in MiB; an image takes 2, each window of it that was "
+        "looked at 2 more. What has no room is reread from disk.",
     )
     edgesam_disk_cache_mb: Annotated[int, Field(ge=0)] = Field(
         2048,

@@ -34,11 +34,21 @@ def test_all_weights_are_told():
     assert set(REGISTRY) <= set(re.findall(r"`(\w+)`", section))
 
 
-def test_every_link_leads_somewhere():
-    for page in ("README.md", "docs/troubleshooting.md"):
-        for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]*)?\)", (ROOT / page).read_text()):
-            if not target.startswith("http"):
-                assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+def anchors(page):
+    """What GitHub makes of its headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+)
+def test_every_link_leads_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([\w-]*)\)", page.read_text()):
+        if not target.startswith("http"):
+            place = page.parent / target if target else page
+            assert place.exists(), target
+            assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
 
 
 @pytest.mark.parametrize("config", [re.findall(r"```xml\n(.*?)```", README, re.DOTALL)[0], INTERFACE.read_text()])

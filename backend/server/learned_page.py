@@ -20,13 +20,18 @@ WHERE_REPORTS_ARE = (
 )
 
 
-def learned_page(folder: Path, proposals: bool, reports: bool) -> str:
-    """The page as HTML; it asks for itself anew while a job waits or runs. folder: MODEL_DIR. proposals: whether they
-    are made at all. reports: whether the pages about versions may be read here. Raises sqlite3.Error."""
+def learned_page(folder: Path, base: str | None, proposals: bool, reports: bool) -> str:
+    """The page as HTML; it asks for itself anew while a job waits or runs. Raises sqlite3.Error.
+
+    folder: MODEL_DIR. base: the first eight digits of the hash of the weights that answer, where they are known;
+    versions of others do not. proposals: whether they are made at all. reports: whether the pages about versions may be
+    read here.
+    """
     shown = histories(folder)
     return _template().render(
         histories=shown,
         at_work=any(job.state in UNFINISHED for history in shown for job in history.jobs),
+        base=base,
         change=change,
         reports=reports,
         where_reports_are=WHERE_REPORTS_ARE,

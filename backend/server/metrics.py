@@ -13,6 +13,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 requests = Counter("edgesam_requests", "Requests answered.", ["path", "method", "status"])
 request_seconds = Histogram("edgesam_request_seconds", "Time to answer a request.", ["path"], buckets=SECONDS)
+click_seconds = Histogram("edgesam_click_seconds", "Time to answer a click or a box.", buckets=SECONDS)
 steps = Histogram("edgesam_step_seconds", "Time of one step of a prediction.", ["step"], buckets=SECONDS)
 unanswered = Counter("edgesam_unanswered", "Requests that could not be served, by the broken link.", ["link"])
 webhooks = Counter("edgesam_webhooks", "Webhooks received.", ["action"])

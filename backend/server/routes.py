@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -115,9 +116,11 @@ def _predicted(services: Services, content: bytes, gone: threading.Event) -> Res
             raise ClientDisconnect
 
     body = checked(PredictBody, content)
+    context = body.params.context
     try:
         project = None if body.project is None else str(body.project)
-        results = answer(services.segmenter, body.tasks, body.label_config, body.params.context, project, go_on)
+        with nullcontext() if context is None else metrics.click_seconds.time():
+            results = answer(services.segmenter, body.tasks, body.label_config, context, project, go_on)
     finally:
         metrics.show(services.segmenter.embeddings.figures)
     return reply({"results": results})

@@ -64,6 +64,11 @@ def test_versions_with_figures_and_which_one_serves(client: TestClient, tmp_path
     assert cells(shown(client), ">base")[5].strip(">") == "yes"
 
 
+def test_a_version_of_other_weights_does_not_serve(client: TestClient, tmp_path: Path) -> None:
+    version = learned(tmp_path, base="c168a5b0")
+    assert "no: it was learned from other weights" in cells(shown(client), version.name)[-1]
+
+
 def test_a_job_says_how_far_it_is_and_the_page_asks_anew_until_it_ends(client: TestClient, tmp_path: Path) -> None:
     number = jobs.enqueue(tmp_path, PROJECT, "Start Training").number
     assert REFRESHED in shown(client)

@@ -136,7 +136,15 @@ def test_a_click_that_cannot_be_answered_says_which_link_is_broken(client: TestC
     assert 'edgesam_unanswered_total{link="labelling configuration"}' in page
 
 
+def clicks(client: TestClient) -> float:
+    [line] = [
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("edgesam_click_seconds_count")
+    ]
+    return float(line.split()[1])
+
+
 def test_metrics_tell_of_requests_steps_and_the_cache(client: TestClient) -> None:
+    before = clicks(client)
     client.post("/predict", json=body(picture(), click()))
     client.post("/predict", json=body(picture(), click(20, 20)))
     page = client.get("/metrics").text
@@ -144,6 +152,8 @@ def test_metrics_tell_of_requests_steps_and_the_cache(client: TestClient) -> Non
     assert 'edgesam_step_seconds_count{step="encode"}' in page
     assert 'edgesam_embeddings{figure="hits"} 1.0' in page
     assert 'edgesam_embeddings{figure="entries"} 1.0' in page
+    client.post("/predict", json=body(picture(), None))
+    assert clicks(client) == before + 2, "opening a task is no click"
 
 
 def test_what_is_not_there_is_told_as_json(client: TestClient) -> None:
