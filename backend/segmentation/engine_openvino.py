@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import openvino as ov
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from backend.segmentation.engines import ABSENT, Embedding, Features, Floats, require_encoder_of
@@ -100,7 +102,17 @@ def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str, cores: int
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic, "ENABLE_CPU_PINNING": False}
     if cores:
         options |= {"INFERENCE_NUM_THREADS": cores}
-    return core.compile_model(graph, "CPU", options).create_infer_request()
+    with _alone_in(core.get_property("CACHE_DIR")):
+        return core.compile_model(graph, "CPU", options).create_infer_request()
+
+
+def _alone_in(cache: str) -> AbstractContextManager[object]:
+    """No other process compiles into this folder meanwhile: OpenVINO writes in place what others read and map, and they
+    would die of half a file (2026.4)."""
+    if not cache:
+        return nullcontext()
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{cache}.lock")
 
 
 def precisions() -> tuple[Literal["f32", "bf16"], ...]:

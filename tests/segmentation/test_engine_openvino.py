@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +80,26 @@ def test_masks_with_products_in_bfloat16_are_nearly_those_of_torch(edgesam, grap
     wanted = oracle.decode(*asked)
 
     assert np.abs(narrow.decode(*asked) - wanted).mean() < 0.01 * np.abs(wanted).mean()
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from backend.segmentation.engine_openvino import load_openvino_engine
+from backend.segmentation.weights import find_weights
+load_openvino_engine(find_weights(sys.argv[1], Path(sys.argv[2])), Path(sys.argv[2]), "f32")
+"""
+
+
+def test_processes_that_compile_for_the_first_time_do_not_disturb_each_other(engine, edgesam, graphs_folder, tmp_path):
+    for graphs in graphs_folder.iterdir():
+        if graphs.is_dir() and graphs.name != "compiled":
+            (tmp_path / graphs.name).symlink_to(graphs)
+    command = [sys.executable, "-c", LOAD, str(edgesam.path), str(tmp_path)]
+    at_once = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [process.communicate()[1] for process in at_once]
+    assert [process.returncode for process in at_once] == [0] * 4, told
+    assert list((tmp_path / "compiled").iterdir())
 
 
 def test_many_threads_get_what_one_gets(engine, embedding):
