@@ -78,6 +78,13 @@ def current(folder: Path, project: str) -> Version | None:
     return _version(folder, row) if row else None
 
 
+def serving(folder: Path) -> list[Version]:
+    """The versions that answer, of all projects that have one."""
+    with reading(folder) as connection:
+        rows = connection.execute("SELECT version.* FROM serving JOIN version USING (project, number)").fetchall()
+    return [_version(folder, row) for row in rows]
+
+
 def choose(folder: Path, project: str, name: str | None) -> None:
     """A person's choice: from now on this version answers the project; None is the base. KeyError where the project has
     none so named."""

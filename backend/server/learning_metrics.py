@@ -13,9 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from backend.accepted.annotations import regions
-from backend.accepted.history import histories
 from backend.accepted.jobs import count_by_state, unfinished
-from backend.accepted.versions import counts
+from backend.accepted.versions import counts, serving
 
 log = structlog.stdlib.get_logger("edgesam")
 
@@ -61,9 +60,8 @@ def _running_seconds(folder: Path) -> float:
 def _serving(folder: Path) -> GaugeMetricFamily:
     about = "Mean IoU, 0 to 1, on judging pictures of the project, of what serves and of what served when it was made."
     family = GaugeMetricFamily("edgesam_serving_miou", about, labels=["project", "version", "prompt", "when"])
-    for history in histories(folder):
-        if serving := history.serving:
-            for when in ("before", "after"):
-                for prompt, value in (serving.metrics.get(f"project_{when}") or {}).items():
-                    family.add_metric([history.project, serving.name, prompt, when], value / 100)
+    for version in serving(folder):
+        for when in ("before", "after"):
+            for prompt, value in (version.metrics.get(f"project_{when}") or {}).items():
+                family.add_metric([version.project, version.name, prompt, when], value / 100)
     return family

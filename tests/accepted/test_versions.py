@@ -18,6 +18,7 @@ from backend.accepted.versions import (
     next_number,
     prune,
     record,
+    serving,
     succeed,
     versions_of,
 )
@@ -44,6 +45,7 @@ def test_a_version_answers_when_it_is_chosen_and_its_own_project_only(tmp_path: 
     assert current(tmp_path, P) is None
     choose(tmp_path, P, second.name)
     assert (current(tmp_path, P), current(tmp_path, Q)) == (second, None)
+    assert serving(tmp_path) == [second]
     choose(tmp_path, P, first.name)
     assert current(tmp_path, P) == first
     choose(tmp_path, P, None)
