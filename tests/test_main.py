@@ -22,7 +22,18 @@ def test_version() -> None:
 
 def test_without_a_verb_the_verbs_are_listed() -> None:
     output = runner.invoke(app, []).output
-    for verb in ("serve", "config", "connect", "doctor", "precompute", "prelabel", "weights", "export", "version"):
+    for verb in (
+        "serve",
+        "config",
+        "connect",
+        "doctor",
+        "precompute",
+        "prelabel",
+        "forget",
+        "weights",
+        "export",
+        "version",
+    ):
         assert verb in output
 
 

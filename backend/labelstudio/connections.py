@@ -72,6 +72,11 @@ def recall(folder: Path, project: str) -> Connection | None:
     return _read(_place(folder, project))
 
 
+def forget(folder: Path, project: str) -> None:
+    """Nothing is known of this project any more: its token and how it is labelled."""
+    _place(folder, project).unlink(missing_ok=True)
+
+
 def _place(folder: Path, project: str) -> Path:
     name = project if PROJECT.fullmatch(project) else hashlib.sha256(project.encode()).hexdigest()
     return folder / FOLDER / f"{name}.json"

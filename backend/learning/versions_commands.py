@@ -1,4 +1,4 @@
-"""The verbs about what was learned for a project: `versions` and `rollback`."""
+"""The verbs about what was learned for a project: `versions`, `rollback` and `forget`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,34 @@ def rollback_command(
         names = ", ".join([*(one.name for one in history.versions), BASE])
         raise ended(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
     typer.echo(f"project {project}: {wanted} serves now")
+
+
+@versions_app.command("forget")
+def forget_command(
+    project: Annotated[int, PROJECT],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all that is kept of a project: accepted masks, versions, jobs, its token. For one that is gone.
+
+    A project that goes on comes back with its next accepted region. Embeddings of pictures stay until they lose their
+    place; they are kept by what is in the picture, not by project.
+    """
+    from backend.accepted.forgetting import AtWorkError, forget_project
+    from backend.labelstudio.connections import forget
+
+    folder = settings_given().model_dir
+    with told():
+        history = _history(folder, project)
+    what = f"project {project}, its accepted masks and its {len(history.versions)} versions"
+    if not yes:
+        typer.confirm(f"Delete {what} from {folder}?", abort=True)
+    with told():
+        try:
+            forget_project(folder, history.project)
+        except AtWorkError as error:
+            raise ended(str(error), FAILED) from None
+        forget(folder, history.project)
+    typer.echo(f"{what} are deleted")
 
 
 def _before(history: History) -> str:

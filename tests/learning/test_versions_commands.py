@@ -10,6 +10,7 @@ from backend.__main__ import app
 from backend.accepted import jobs
 from backend.accepted.database import FILE
 from backend.accepted.versions import Version, choose, current, proposer_file, record, versions_of
+from backend.labelstudio.connections import recall, remember
 from backend.segmentation.proposer_files import write_proposer
 from tests.labelstudio.test_answering_proposals import proposer
 
@@ -120,6 +121,26 @@ def test_rolling_back_goes_to_what_served_before_and_then_to_the_base(learned):
     assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
     assert current(learned, KEY) is None
     assert called("rollback", "--project", "27") == (0, "project 27: base serves now\n")
+
+
+def test_forgetting_a_project_asks_first(learned):
+    remember(learned, KEY, "http://127.0.0.1:8080", "0" * 40)
+    asked = runner.invoke(app, ["forget", "--project", "27"], input="n\n")
+    assert (asked.exit_code, len(versions_of(learned, KEY))) == (1, 3)
+    code, output = called("forget", "--project", "27", "--yes")
+    assert (code, output) == (0, "project 27, its accepted masks and its 3 versions are deleted\n")
+    assert versions_of(learned, KEY) == []
+    assert recall(learned, KEY) is None
+    assert versions_of(learned, "27.5"), "of another Label Studio"
+
+
+def test_a_project_that_a_job_learns_from_is_not_forgotten(learned):
+    jobs.enqueue(learned, KEY, "because")
+    jobs.claim(learned)
+    code, output = called("forget", "--project", "27", "--yes")
+    assert code == 1
+    assert "learns from it now" in output
+    assert versions_of(learned, KEY)
 
 
 def test_what_was_thrown_out_does_not_come_back_by_rolling_back(learned):
