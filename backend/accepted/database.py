@@ -91,13 +91,6 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def emptied(folder: Path) -> None:
-    """What was written ahead goes into the file, and leaves the log beside it, where deleted rows still stand. Who
-    reads meanwhile may keep it there: the log then goes with the next transactions."""
-    with closing(_opened(folder / FILE)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
 def now() -> str:
     """The time as the tables hold it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from backend.accepted.database import connected, emptied
+from backend.accepted.database import connected
 from backend.accepted.versions import FOLDER
 
 TABLES = ("annotation", "job", "version", "serving", "named", "chosen")
@@ -21,11 +21,10 @@ def forget_project(folder: Path, project: str) -> None:
     Raises AtWorkError, and changes nothing, while a job of the project runs.
     """
     with connected(folder) as connection:
-        connection.execute("PRAGMA secure_delete = ON")  # the bytes are overwritten, not only given free
+        connection.execute("PRAGMA secure_delete = ON")  # overwritten, not only given free: Debian's default, not all's
         running = "SELECT number FROM job WHERE project = ? AND state = 'running'"
         if job := connection.execute(running, (project,)).fetchone():
             raise AtWorkError(f"job {job['number']} learns from it now: wait until it has ended, or stop the service")
         for table in TABLES:
             connection.execute(f"DELETE FROM {table} WHERE project = ?", (project,))  # noqa: S608 - names of ours
-    emptied(folder)
     shutil.rmtree(folder / FOLDER / project, ignore_errors=True)
