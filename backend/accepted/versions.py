@@ -136,22 +136,21 @@ def follow(folder: Path, project: str, named: str, base: str) -> bool:
 
 def prune(folder: Path, project: str, keep: int) -> None:
     """Delete all but the `keep` newest versions of a project, with their files; the one that answers stays, and the one
-    in whose place it came."""
+    in whose place it came. Of the others that stay only the weights do, and the report: what engines made of them (70
+    MB) is made again if somebody chooses them."""
     with connected(folder) as connection:
-        rows = connection.execute(
-            "SELECT * FROM version WHERE project = :project AND number NOT IN "
-            "(SELECT number FROM version WHERE project = :project ORDER BY number DESC LIMIT :keep) "
-            "AND number NOT IN (SELECT number FROM serving WHERE project = :project) "
-            "AND name NOT IN (SELECT coalesce(json_extract(metrics, :place), '') "
-            "FROM serving JOIN version USING (project, number) WHERE project = :project)",
-            {"project": project, "keep": keep, "place": f"$.{COMPARED_WITH}"},
-        ).fetchall()
-        old = [_version(folder, row) for row in rows]
+        rows = connection.execute("SELECT * FROM version WHERE project = ? ORDER BY number DESC", (project,)).fetchall()
+        row = connection.execute("SELECT number FROM serving WHERE project = ?", (project,)).fetchone()
+        versions = [_version(folder, row) for row in rows]
+        answering = next((one for one in versions if row and one.number == row["number"]), None)
+        needed = (answering.name, answering.metrics.get(COMPARED_WITH)) if answering else ()
+        spare = [one for one in versions if one.name not in needed]
+        old = [one for one in versions[keep:] if one in spare]
         connection.executemany(
             "DELETE FROM version WHERE project = ? AND number = ?", [(one.project, one.number) for one in old]
         )
-    for one in old:
-        _remove_files(one)
+    for one in spare:
+        _remove_files(one, all_of_them=one in old)
 
 
 def counts(folder: Path) -> dict[bool, int]:
@@ -181,12 +180,12 @@ def _serve(connection: sqlite3.Connection, project: str, name: str) -> bool:
     return chosen.rowcount > 0
 
 
-def _remove_files(version: Version) -> None:
-    """The weights and all that is named after them."""
+def _remove_files(version: Version, all_of_them: bool) -> None:
+    """What engines made of it, which are folders; or all that is named after it, the weights too."""
     for path in version.file.parent.glob(f"{version.file.stem}.*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif all_of_them:
             path.unlink(missing_ok=True)
 
 

@@ -77,6 +77,7 @@ def test_old_versions_go_with_all_their_files_but_never_the_one_that_answers(tmp
     left = {path.name.partition(".")[0] for path in kept[0].file.parent.iterdir()}
     assert left == {kept[0].name, kept[3].name, kept[4].name}, "v1's own files, and not v10's for v1"
     assert kept[4].file.exists()
+    assert [one.file.with_suffix(".openvino").is_dir() for one in (kept[0], kept[3], kept[4])] == [True, False, False]
     assert next_number(tmp_path, P) == 11
 
 
