@@ -74,7 +74,11 @@ def _both(label_studio_port: int, port: int) -> Iterator[tuple[httpx.Client, lis
     with label_studio(LABEL_STUDIO, data, label_studio_port, ACCOUNT, FOLDER / "label-studio.log") as studio:
         token = _token(studio.address)
         console.print("Starting the backend")
-        settings = {"LABEL_STUDIO_URL": studio.address, "LABEL_STUDIO_API_KEY": token}
+        settings = {
+            "LABEL_STUDIO_URL": studio.address,
+            "LABEL_STUDIO_API_KEY": token,
+            "MODEL_DIR": str(FOLDER / "backend"),
+        }
         with backend(port, settings, FOLDER / "backend.log") as served, client(studio.address, token) as api:
             yield api, [studio, served]
 
@@ -129,10 +133,10 @@ def _invite(studio: str, served: str, project: int) -> None:
         f"Login   {ACCOUNT.email}   Password   {ACCOUNT.password}",
         "",
         "1. Open a photograph and switch on Auto-Annotation, at the bottom of the page.",
-        "2. Press K, choose a label under Click, and click on a thing.",
+        "2. Choose a label under Click with the mouse, press K, and click on a thing.",
         "3. Alt-click takes away. The tick at the bottom accepts the mask.",
         "",
-        "A box instead of a click: R, and a label under Box.",
+        "A box instead of a click: a label under Box, and R.",
         f"After 20 accepted masks it learns from them: {served}/learning shows what.",
         f"Logs are in {FOLDER}. Ctrl-C stops both.",
     )

@@ -43,10 +43,14 @@ def test_every_figure_that_is_asked_for_is_told(tmp_path: Path, file: str) -> No
         assert client.post("/predict", json=body(picture(), click())).status_code == 200
         assert client.post("/predict", json=body("http://127.0.0.1:1/none.jpg", click())).status_code == 502
         page = list(text_string_to_metric_families(client.get("/metrics").text))
-    told = {sample.name for family in page for sample in family.samples} | {family.name for family in page}
-    asked = set(re.findall(r"edgesam_\w+", (DOCKER / file).read_text()))
+    samples = [sample for family in page for sample in family.samples]
+    told = {sample.name for sample in samples} | {family.name for family in page}
+    text = (DOCKER / file).read_text().replace('\\"', '"')
+    asked = set(re.findall(r"edgesam_\w+", text))
     assert len(asked) > 3
     assert asked <= told
+    for name, label in re.findall(r"(edgesam_\w+)\{(\w+)[=!]", text):
+        assert any(label in sample.labels for sample in samples if sample.name == name), f"{name} has no {label}"
 
 
 def test_each_panel_of_the_dashboard_asks_something() -> None:

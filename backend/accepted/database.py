@@ -105,6 +105,7 @@ def _opened(place: Path) -> sqlite3.Connection:
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: Debian's default, not all's
         schema = _schema(connection)
     except sqlite3.Error as error:
         connection.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from backend.accepted.annotations import projects
 from backend.accepted.jobs import Job, jobs
-from backend.accepted.versions import Version, current, versions_of
+from backend.accepted.versions import Version, serving, versions_of
 
 LAST_JOBS = 5
+"""Of a project."""
+ALL_JOBS = 1000
+"""Of all projects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +34,30 @@ class History:
 
 def histories(folder: Path) -> list[History]:
     """Of every project that something is known of, the one made last first. Raises sqlite3.Error."""
+    serve = {version.project: version for version in serving(folder)}
+    made: dict[str, list[Version]] = {}
+    for version in versions_of(folder):
+        made.setdefault(version.project, []).append(version)
+    done: dict[str, list[Job]] = {}
+    for job in jobs(folder, last=ALL_JOBS):
+        done.setdefault(job.project, []).append(job)
     return [
-        History(project, current(folder, project), versions_of(folder, project), jobs(folder, project, LAST_JOBS))
+        History(project, serve.get(project), made.get(project, []), done.get(project, [])[:LAST_JOBS])
         for project in projects(folder)
     ]
 
 
+def figures(version: Version, of: Literal["project", "general"], when: Literal["before", "after"]) -> dict[str, float]:
+    """Mean IoUs in percent by prompt: on the project's pictures or on general ones, of the version or of what it was
+    compared with. Empty where they were not measured."""
+    found = version.metrics.get(f"{of}_{when}")
+    held = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in held if isinstance(value, float) and math.isfinite(value)}
+
+
 def change(version: Version, of: Literal["project", "general"]) -> str:
-    """Mean IoUs in percent of box, one, two and three clicks, before and after: of the project's pictures or of general
-    ones. Empty where they were not measured."""
-    before, after = (version.metrics.get(f"{of}_{when}") for when in ("before", "after"))
-    return f"{_figures(before)} -> {_figures(after)}" if before and after else ""
-
-
-def _figures(figures: dict[str, float]) -> str:
-    return " / ".join(f"{value:.1f}" for value in figures.values())
+    """The figures of box, one, two and three clicks, before and after, for people. Empty where there are none."""
+    before, after = (
+        " / ".join(f"{value:.1f}" for value in figures(version, of, when).values()) for when in ("before", "after")
+    )
+    return f"{before} -> {after}" if before and after else ""

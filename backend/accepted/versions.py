@@ -149,8 +149,11 @@ def prune(folder: Path, project: str, keep: int) -> None:
         connection.executemany(
             "DELETE FROM version WHERE project = ? AND number = ?", [(one.project, one.number) for one in old]
         )
-    for one in spare:
-        _remove_files(one, all_of_them=one in old)
+        for one in spare:  # nobody chooses one meanwhile: that waits for this transaction
+            _remove_what_engines_made(one)
+        for one in old:
+            for path in _files(one):
+                path.unlink(missing_ok=True)
 
 
 def counts(folder: Path) -> dict[bool, int]:
@@ -180,13 +183,15 @@ def _serve(connection: sqlite3.Connection, project: str, name: str) -> bool:
     return chosen.rowcount > 0
 
 
-def _remove_files(version: Version, all_of_them: bool) -> None:
-    """What engines made of it, which are folders; or all that is named after it, the weights too."""
-    for path in version.file.parent.glob(f"{version.file.stem}.*"):
+def _files(version: Version) -> list[Path]:
+    """The weights and all that is named after them."""
+    return list(version.file.parent.glob(f"{version.file.stem}.*"))
+
+
+def _remove_what_engines_made(version: Version) -> None:
+    for path in _files(version):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        elif all_of_them:
-            path.unlink(missing_ok=True)
 
 
 def _inside(folder: Path, file: Path) -> Path:

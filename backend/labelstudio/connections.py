@@ -72,8 +72,13 @@ def recall(folder: Path, project: str) -> Connection | None:
     return _read(_place(folder, project))
 
 
-def forget(folder: Path, project: str) -> None:
-    """Nothing is known of this project any more: its token and how it is labelled."""
+def connected_projects(folder: Path) -> list[str]:
+    """The projects of which something was told, by full name or bare id."""
+    return sorted(file.stem for file in (folder / FOLDER).glob("*.json") if PROJECT.fullmatch(file.stem))
+
+
+def disconnect(folder: Path, project: str) -> None:
+    """Nothing is known of this project any more: neither its token nor how it is labelled."""
     _place(folder, project).unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from functools import lru_cache
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 import structlog
 
 from backend.accepted.annotations import PROJECT, full_name
-from backend.accepted.history import History
-from backend.accepted.versions import proposer_file
+from backend.accepted.versions import Version, proposer_file
 from backend.segmentation.checkpoints import said_in
 from backend.segmentation.proposals import Proposer
 from backend.segmentation.proposer_files import TOLD, VERSION, read_proposer
 from backend.segmentation.weights import WeightsError
 
 KEPT = 16
+OF_A_VERSION = re.compile(r"-p\d+-v\d+$")
+"""How the names of versions end, and those of bases do not."""
 
 log = structlog.stdlib.get_logger("edgesam.proposals")
 
@@ -36,16 +38,15 @@ def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | No
     return _read(file, changed.st_mtime_ns, changed.st_ino)
 
 
-def proposes(folder: Path, history: History) -> str | None:
+def proposes(folder: Path, project: str, answering: Version | None) -> str | None:
     """How good what a project proposes was found, for people; None where nothing is proposed: there is nothing good
-    enough, or what serves is not what was judged."""
+    enough, or what answers is not what was judged. answering: None is the base."""
     try:
-        said = said_in(proposer_file(folder, history.project))
+        said = said_in(proposer_file(folder, project))
     except WeightsError:
         return None
     judged_with = said.get(VERSION, "")
-    with_base = judged_with not in [one.name for one in history.versions]
-    answers = judged_with == history.serving.name if history.serving else with_base
+    answers = judged_with == answering.name if answering else not OF_A_VERSION.search(judged_with)
     return f"{said.get(TOLD)} (with {judged_with})" if answers else None
 
 

@@ -46,7 +46,8 @@ class ProjectVersions:
         self._folder = folder
         self._load = load
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
-        self._known_good: set[tuple[str, str, str]] = set()
+        self._known_good: dict[str, tuple[str, str, str]] = {}
+        """By project: what was loaded last, whose files are there still. To load it again takes a second."""
         self._unusable: dict[tuple[str, str, str], float] = {}
         self._on_their_way: set[tuple[str, str, str]] = set()
         self._changing = threading.Lock()
@@ -63,7 +64,7 @@ class ProjectVersions:
             if held and _key(held.version) == _key(chosen):
                 self._loaded.move_to_end(chosen.project)
                 return held.engine
-            evicted = held is None and _key(chosen) in self._known_good
+            evicted = held is None and self._known_good.get(chosen.project) == _key(chosen)
         if evicted:
             self._bring(base, chosen)
             held = self._loaded.get(chosen.project)
@@ -107,6 +108,7 @@ class ProjectVersions:
         if chosen is None:
             with self._changing:
                 self._loaded.pop(name, None)
+                self._known_good.pop(name, None)  # a job may remove what engines made of a version that does not serve
         return chosen
 
     def _bring_in_background(self, base: Engine, version: Version) -> None:
@@ -135,8 +137,8 @@ class ProjectVersions:
                 return
             finally:
                 self._on_their_way.discard(_key(version))
-            self._known_good.add(_key(version))
             with self._changing:
+                self._known_good[version.project] = _key(version)
                 self._loaded[version.project] = _Loaded(version, engine)
                 self._loaded.move_to_end(version.project)
                 while len(self._loaded) > KEPT:

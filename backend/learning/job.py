@@ -49,8 +49,9 @@ Say = Callable[[str], None]
 log = structlog.stdlib.get_logger("edgesam.learning")
 
 
-def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
-    """Does a job and says what came of it. say: told of progress, which is written down with the job too.
+def run_job(settings: Settings, job: Job, say: Say | None = None) -> str:
+    """Does a job and says what came of it. say: told of progress, instead of the log; it is written down with the job
+    too.
 
     Raises Unanswerable, WeightsError or DataError where a person must put something right. Wherever it is cut off, what
     served goes on serving.
@@ -59,6 +60,7 @@ def run_job(settings: Settings, job: Job, say: Say = lambda _: None) -> str:
     tell = _progress(settings, job, say)
     weights, engine = weights_of(settings), Future[Engine]()
     segmenter = segmenter_of(settings, engine.result)
+    tell("asking Label Studio for what was accepted")
     interface = refreshed(settings.model_dir, segmenter.images, job.project)
     engine.set_result(engine_of(settings, weights))
     annotations = accepted(settings.model_dir, job.project)
@@ -172,17 +174,18 @@ def _settled(settings: Settings, base: Engine, version: Version, choices: int) -
     return more
 
 
-def _progress(settings: Settings, job: Job, say: Say) -> Say:
+def _progress(settings: Settings, job: Job, say: Say | None) -> Say:
     told = logged = -math.inf
 
     def tell(text: str) -> None:
         nonlocal told, logged
-        say(text)
         now = time.monotonic()
         if now - told >= TOLD_SECONDS:
             told = now
             jobs.tell(settings.model_dir, job.number, text)
-        if now - logged >= LOGGED_SECONDS:
+        if say:
+            say(text)
+        elif now - logged >= LOGGED_SECONDS:
             logged = now
             log.info("learning_progress", job=job.number, project=job.project, message=text)
 

@@ -5,6 +5,7 @@ What judges is what the fits have not seen: each picture's candidates come from 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -68,9 +69,15 @@ class Figures:
         return Figures(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     @property
-    def enough(self) -> bool:
-        right, found = RIGHT_SHARE * (self.made + DOUBT), FOUND_SHARE * self.objects
-        return self.right >= right and self.right >= found and self.helped >= HELPED_SHARE * self.pictures
+    def missing(self) -> str | None:
+        """What it would take for them to be served, in half a sentence; None where they are good enough."""
+        if self.right < (right := RIGHT_SHARE * (self.made + DOUBT)):
+            return f"{math.ceil(right)} should be right"
+        if self.right < (found := FOUND_SHARE * self.objects):
+            return f"{math.ceil(found)} should be found"
+        if self.helped < (helped := HELPED_SHARE * self.pictures):
+            return f"on {math.ceil(helped)} of {self.pictures} pictures one should be right, on {self.helped} one is"
+        return None
 
     @property
     def told(self) -> str:
@@ -91,7 +98,9 @@ class Learned:
     @property
     def told(self) -> str:
         """In half a sentence."""
-        return self.figures.told if self.proposer else f"nothing is proposed: {self.figures.told}"
+        if self.proposer:
+            return self.figures.told
+        return f"nothing is proposed: {self.figures.told}; {self.figures.missing or 'no fit tells them apart'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,7 @@ def learned_proposals(engine: Engine, pictures: Sequence[Picture], familiar: Fam
     usual = Usual(*(float(value) for value in np.median(np.array(sizes), axis=0)))
     looked = list(_looked(seen, folds, len(kinds), usual))
     by_least = _judged(looked)
-    least = next((least for least, figures in by_least.items() if figures.enough), None)
+    least = next((least for least, figures in by_least.items() if not figures.missing), None)
     masks = fitted_masks([one.seen for one in looked], [one.found for one in looked])
     if least is None or masks is None:
         return Learned(None, by_least[LEAST[0]])

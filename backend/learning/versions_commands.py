@@ -45,11 +45,14 @@ def versions_command(
         table.add_row(history.number, BASE, "", "", "", "", base_serves, end_section=True)
     if not shown:
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a file, or a container without a terminal: 80 columns would take it apart
+        console.width = max(console.width, 150)
+    console.print(table)
     for history in shown:
         for job in history.jobs[:1]:
             typer.echo(f"project {history.number}, job {job.number}: {job.state}{job.told and f', {job.told}'}")
-        if settings.edgesam_proposals and (good := proposes(folder, history)):
+        if settings.edgesam_proposals and (good := proposes(folder, history.project, history.serving)):
             typer.echo(f"project {history.number} proposes: {good}")
 
 
@@ -77,30 +80,61 @@ def rollback_command(
 
 @versions_app.command("forget")
 def forget_command(
-    project: Annotated[int, PROJECT],
+    project: Annotated[str, typer.Option(help="The project's number, or its name in MODEL_DIR/versions.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete all that is kept of a project: accepted masks, versions, jobs, its token. For one that is gone.
 
     A project that goes on comes back with its next accepted region. Embeddings of pictures stay until they lose their
-    place; they are kept by what is in the picture, not by project.
+    place: they are kept by what is in the picture, not by project.
     """
     from backend.accepted.forgetting import AtWorkError, forget_project
-    from backend.labelstudio.connections import forget
+    from backend.labelstudio.connections import disconnect, recall
 
     folder = settings_given().model_dir
     with told():
-        history = _history(folder, project)
-    what = f"project {project}, its accepted masks and its {len(history.versions)} versions"
+        key = _one_of(_kept(folder), project)
+    studio = recall(folder, key)
+    what = f"project {key}" + (f" of {studio.hostname}" if studio else "")
     if not yes:
-        typer.confirm(f"Delete {what} from {folder}?", abort=True)
+        typer.confirm(f"Delete the accepted masks, versions, jobs and token of {what} from {folder}?", abort=True)
     with told():
         try:
-            forget_project(folder, history.project)
+            forget_project(folder, key)
         except AtWorkError as error:
             raise ended(str(error), FAILED) from None
-        forget(folder, history.project)
-    typer.echo(f"{what} are deleted")
+        disconnect(folder, key)
+        if not any(one.startswith(f"{key.partition('.')[0]}.") for one in _kept(folder)):
+            disconnect(folder, key.partition(".")[0])
+    typer.echo(f"{what} is forgotten")
+
+
+def _kept(folder: Path) -> list[str]:
+    """The projects that something is kept of."""
+    from backend.accepted.annotations import PROJECT, projects
+    from backend.accepted.versions import FOLDER
+    from backend.labelstudio.connections import connected_projects
+
+    folders = [path.name for path in (folder / FOLDER).glob("*") if PROJECT.fullmatch(path.name)]
+    return sorted({*projects(folder), *folders, *connected_projects(folder)})
+
+
+def _one_of(kept: list[str], project: str) -> str:
+    """The project that is meant by its number, or by its whole name."""
+    meant = [one for one in kept if project in (one, one.partition(".")[0])]
+    meant = [one for one in meant if "." in one] or meant  # of a bare number only /setup is known
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        made = ", ".join(f"{one} (made {_day(one)})" for one in meant)
+        raise ended(f"several projects have the number {project}: give one of {made}", FAILED)
+    raise ended(f"nothing is kept of a project {project}", FAILED)
+
+
+def _day(project: str) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(int(project.partition(".")[2]), UTC).date().isoformat()
 
 
 def _before(history: History) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,9 @@ FIRST_SLOTS, SLOTS = 2, 8
 """Token slots of the two decoders that are ready from the start: for the first round of a click or a box, which has no
 mask of a round before, and for up to seven clicks, or six in a box. More compile one with the next power of two when
 they come."""
+
+TURN_SECONDS = 10.0
+"""So long a process waits for others that compile; then it compiles for itself, which takes seconds."""
 
 NO_MASK = np.zeros((1, 1, LOW_RES_SIDE, LOW_RES_SIDE), np.float32)
 
@@ -102,17 +106,29 @@ def _compiled(core: ov.Core, graph: ov.Model | Path, arithmetic: str, cores: int
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic, "ENABLE_CPU_PINNING": False}
     if cores:
         options |= {"INFERENCE_NUM_THREADS": cores}
-    with _alone_in(core.get_property("CACHE_DIR")):
+    cache = core.get_property("CACHE_DIR")
+    with _alone_in(Path(cache)) if cache else nullcontext(True) as alone:
+        if not alone:
+            options["CACHE_DIR"] = ""
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
 
-def _alone_in(cache: str) -> AbstractContextManager[object]:
-    """No other process compiles into this folder meanwhile: OpenVINO writes in place what others read and map, and they
-    would die of half a file (2026.4)."""
-    if not cache:
-        return nullcontext()
-    Path(cache).mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{cache}.lock")
+@contextmanager
+def _alone_in(cache: Path) -> Iterator[bool]:
+    """Whether no other process compiles into this folder meanwhile: OpenVINO writes in place what others read and map,
+    and they would die of half a file (2026.4). False where it cannot be had, or another one has it for too long.
+    """
+    lock = FileLock(f"{cache}.lock")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=TURN_SECONDS)
+    except OSError:  # filelock's Timeout is one
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def precisions() -> tuple[Literal["f32", "bf16"], ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.accepted.history import change, histories
+from backend.accepted.history import History, change, histories
 from backend.accepted.versions import versions_of
 from backend.labelstudio.project_proposers import proposes
 
@@ -20,29 +21,47 @@ WHERE_REPORTS_ARE = (
 )
 
 
-def learned_page(folder: Path, base: str | None, proposals: bool, reports: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A project. unused: why the version that was chosen does not answer, where it does not; the base does then."""
+
+    history: History
+    unused: str
+    proposes: str | None
+    at_work: bool
+
+
+def learned_page(folder: Path, base: str | None, proposals: bool, known: bool) -> str:
     """The page as HTML; it asks for itself anew while a job waits or runs. Raises sqlite3.Error.
 
     folder: MODEL_DIR. base: the first eight digits of the hash of the weights that answer, where they are known;
-    versions of others do not. proposals: whether they are made at all. reports: whether the pages about versions may be
-    read here.
+    versions of others do not. proposals: whether they are made at all. known: whether who asks gave a password; others
+    get no links to the pages about versions, and not why a job failed, which may name a picture.
     """
-    shown = histories(folder)
+    shown = [_shown(folder, base, proposals, history) for history in histories(folder)]
     return _template().render(
-        histories=shown,
-        at_work=any(job.state in UNFINISHED for history in shown for job in history.jobs),
-        base=base,
+        projects=sorted(shown, key=lambda one: not one.at_work),
+        at_work=any(one.at_work for one in shown),
         change=change,
-        reports=reports,
+        known=known,
         where_reports_are=WHERE_REPORTS_ARE,
-        proposes=partial(proposes, folder) if proposals else lambda _history: None,
     )
 
 
-def report_of(folder: Path, project: str, number: int) -> str | None:
+def _shown(folder: Path, base: str | None, proposals: bool, history: History) -> _Shown:
+    chosen, unused = history.serving, ""
+    if chosen and base not in (None, chosen.base):
+        unused = "it was learned from other weights than those that answer now"
+    elif chosen and not chosen.file.is_file():
+        unused = "its file is gone"
+    good = proposes(folder, history.project, None if unused else chosen) if proposals else None
+    return _Shown(history, unused, good, any(job.state in UNFINISHED for job in history.jobs))
+
+
+def report_of(folder: Path, project: str, number: str) -> str | None:
     """The page that a job wrote about a version; None where there is none. Raises sqlite3.Error."""
     for version in versions_of(folder, project):
-        if version.number == number:
+        if str(version.number) == number:
             try:
                 return version.file.with_suffix(".html").read_text(encoding="utf-8")
             except OSError:

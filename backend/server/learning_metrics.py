@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from backend.accepted.annotations import regions
+from backend.accepted.history import figures
 from backend.accepted.jobs import count_by_state, unfinished
 from backend.accepted.versions import counts, serving
 
@@ -62,6 +63,6 @@ def _serving(folder: Path) -> GaugeMetricFamily:
     family = GaugeMetricFamily("edgesam_serving_miou", about, labels=["project", "version", "prompt", "when"])
     for version in serving(folder):
         for when in ("before", "after"):
-            for prompt, value in (version.metrics.get(f"project_{when}") or {}).items():
+            for prompt, value in figures(version, "project", when).items():
                 family.add_metric([version.project, version.name, prompt, when], value / 100)
     return family

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from backend.server import metrics
 from backend.server.learned_page import WHERE_REPORTS_ARE, learned_page, report_of
 from backend.server.learning_metrics import learning_exposition
-from backend.server.replies import reply
+from backend.server.replies import GET_OR_HEAD, reply
 from backend.server.services import Services, services_in
 
 Found = TypeVar("Found")
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 router = APIRouter()
 
 
-@router.get("/ready")
+@router.api_route("/ready", methods=GET_OR_HEAD)
 async def ready(request: Request) -> Response:
     """Whether a click would be answered at once."""
     loading = services_in(request).loading
@@ -63,7 +63,7 @@ async def learning(request: Request) -> Response:
 
 
 @router.get("/learning/{project}/{number}")
-async def report(request: Request, project: str, number: int) -> Response:
+async def report(request: Request, project: str, number: str) -> Response:
     """For people: the page about a version. It shows the project's pictures, so it wants a password."""
     services = services_in(request)
     if not _gave_password(request):

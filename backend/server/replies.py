@@ -8,6 +8,9 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+GET_OR_HEAD = ["GET", "HEAD"]
+"""Methods of what load balancers and monitors ask."""
+
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`content` as JSON."""

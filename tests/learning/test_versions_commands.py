@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from backend.__main__ import app
@@ -125,19 +126,38 @@ def test_rolling_back_goes_to_what_served_before_and_then_to_the_base(learned):
 
 def test_forgetting_a_project_asks_first(learned):
     remember(learned, KEY, "http://127.0.0.1:8080", "0" * 40)
-    asked = runner.invoke(app, ["forget", "--project", "27"], input="n\n")
+    remember(learned, "27", "http://127.0.0.1:8080", "0" * 40)
+    asked = runner.invoke(app, ["forget", "--project", KEY], input="n\n")
     assert (asked.exit_code, len(versions_of(learned, KEY))) == (1, 3)
-    code, output = called("forget", "--project", "27", "--yes")
-    assert (code, output) == (0, "project 27, its accepted masks and its 3 versions are deleted\n")
+    assert f"project {KEY} of http://127.0.0.1:8080" in asked.output
+    code, output = called("forget", "--project", KEY, "--yes")
+    assert (code, output) == (0, f"project {KEY} of http://127.0.0.1:8080 is forgotten\n")
     assert versions_of(learned, KEY) == []
-    assert recall(learned, KEY) is None
     assert versions_of(learned, "27.5"), "of another Label Studio"
+    assert recall(learned, "27"), "of whichever"
+    assert called("forget", "--project", "27", "--yes")[0] == 0
+    assert recall(learned, "27") is None
+    assert called("forget", "--project", "27", "--yes") == (1, "nothing is kept of a project 27\n")
+
+
+def test_of_two_projects_of_one_number_none_is_forgotten_by_it(learned):
+    code, output = called("forget", "--project", "27", "--yes")
+    assert code == 1
+    assert f"{KEY} (made 2026-11-22)" in output
+    assert versions_of(learned, KEY)
+
+
+def test_a_project_that_only_connected_can_be_forgotten(learned):
+    remember(learned, "8.1795354711", "http://127.0.0.1:8080", "0" * 40)
+    assert called("forget", "--project", "8", "--yes")[0] == 0
+    assert recall(learned, "8.1795354711") is None
 
 
 def test_a_project_that_a_job_learns_from_is_not_forgotten(learned):
     jobs.enqueue(learned, KEY, "because")
     jobs.claim(learned)
-    code, output = called("forget", "--project", "27", "--yes")
+    with FileLock(learned / jobs.LOCK):
+        code, output = called("forget", "--project", KEY, "--yes")
     assert code == 1
     assert "learns from it now" in output
     assert versions_of(learned, KEY)

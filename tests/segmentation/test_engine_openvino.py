@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -99,6 +100,18 @@ def test_processes_that_compile_for_the_first_time_do_not_disturb_each_other(eng
     at_once = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     told = [process.communicate()[1] for process in at_once]
     assert [process.returncode for process in at_once] == [0] * 4, told
+    assert list((tmp_path / "compiled").iterdir())
+
+
+def test_who_cannot_compile_alone_does_so_without_the_folder(engine, edgesam, graphs_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.segmentation.engine_openvino.TURN_SECONDS", 0.01)
+    for graphs in graphs_folder.iterdir():
+        if graphs.is_dir() and graphs.name != "compiled":
+            (tmp_path / graphs.name).symlink_to(graphs)
+    with FileLock(tmp_path / "compiled.lock"):
+        load_openvino_engine(edgesam, tmp_path, "f32")
+        assert not list((tmp_path / "compiled").iterdir()), "another process may be writing there"
+    load_openvino_engine(edgesam, tmp_path, "f32")
     assert list((tmp_path / "compiled").iterdir())
 
 

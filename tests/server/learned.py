@@ -22,6 +22,7 @@ def learned(
     name = f"edgesam-{base}-p{project.partition('.')[0]}-v{number}"
     file = folder / "versions" / project / f"{name}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"weights")
     file.with_suffix(".html").write_text(f"<h1>the report of {name}</h1>")
     metrics = {
         "project_before": {"box": 61.0, "click1": 41.0, "click2": 51.0, "click3": 56.0},

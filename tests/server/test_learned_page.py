@@ -17,7 +17,7 @@ from backend.server.app import create_app
 from backend.settings import read_settings
 from tests.labelstudio.test_answering_proposals import proposer
 from tests.server.learned import PROJECT, learned
-from tests.server.standins import IdleRunner, loaded
+from tests.server.standins import IdleRunner, loaded, never_loaded
 from tests.server.test_doors import basic
 
 REFRESHED = '<meta http-equiv="refresh"'
@@ -55,7 +55,7 @@ def test_versions_with_figures_and_which_one_serves(client: TestClient, tmp_path
     page = shown(client)
     assert "Project 27<" in page
     figures = "61.0 / 41.0 / 51.0 / 56.0 -&gt; 71.0 / 62.0 / 66.0 / 69.0"
-    for version, better, serves in ((first, "yes", "yes"), (second, "no", "")):
+    for version, better, serves in ((first, "yes", "yes"), (second, "", "")):
         name, made, *values = cells(page, version.name)
         assert (name, made, values[0]) == (version.name, f"2026-11-22 13:0{version.number}", figures)
         assert values[2:4] == [better, serves]
@@ -66,7 +66,10 @@ def test_versions_with_figures_and_which_one_serves(client: TestClient, tmp_path
 
 def test_a_version_of_other_weights_does_not_serve(client: TestClient, tmp_path: Path) -> None:
     version = learned(tmp_path, base="c168a5b0")
-    assert "no: it was learned from other weights" in cells(shown(client), version.name)[-1]
+    write_proposer(proposer(), version.name, "9 of 10 proposals are right", proposer_file(tmp_path, PROJECT))
+    page = shown(client)
+    assert "no: it was learned from other weights" in cells(page, version.name)[-1]
+    assert "It proposes" not in page
 
 
 def test_a_job_says_how_far_it_is_and_the_page_asks_anew_until_it_ends(client: TestClient, tmp_path: Path) -> None:
@@ -82,7 +85,34 @@ def test_a_job_says_how_far_it_is_and_the_page_asks_anew_until_it_ends(client: T
     page = shown(client)
     assert REFRESHED not in page
     assert 'class="failed">failed' in page
-    assert "are too few" in page
+    assert "are too few" not in page, "it may name a picture"
+    assert "the log says why" in page
+
+
+def test_why_a_job_failed_is_told_to_who_has_the_password(opened: TestClient, tmp_path: Path) -> None:
+    jobs.fail(tmp_path, jobs.enqueue(tmp_path, PROJECT, "because").number, "a picture of somebody cannot be had")
+    assert "a picture of somebody cannot be had" in shown(opened)
+
+
+def test_projects_at_work_come_first(client: TestClient, tmp_path: Path) -> None:
+    jobs.enqueue(tmp_path, PROJECT, "because")
+    learned(tmp_path, project="31.1795354900")
+    page = shown(client)
+    assert page.index("Project 27<") < page.index("Project 31<")
+
+
+def test_a_version_whose_file_is_gone_does_not_serve(client: TestClient, tmp_path: Path) -> None:
+    version = learned(tmp_path)
+    version.file.unlink()
+    page = shown(client)
+    assert cells(page, version.name)[-1] == "no: its file is gone"
+    assert cells(page, ">base")[5] == "yes"
+
+
+def test_while_the_weights_load_it_is_shown_as_well(tmp_path: Path) -> None:
+    version = learned(tmp_path)
+    with TestClient(create_app(read_settings(model_dir=tmp_path), never_loaded, IdleRunner)) as client:
+        assert cells(shown(client), version.name)[-1] == "yes"
 
 
 def test_what_is_proposed_is_told_unless_it_is_turned_off(client: TestClient, tmp_path: Path) -> None:
@@ -96,20 +126,22 @@ def test_what_is_proposed_is_told_unless_it_is_turned_off(client: TestClient, tm
 
 def test_a_report_is_read_behind_the_password_and_linked_there(opened: TestClient, tmp_path: Path) -> None:
     version = learned(tmp_path)
-    [link] = re.findall(r'href="([^"]*)"', shown(opened))
+    [link] = re.findall(r'<a href="([^"]*)"', shown(opened))
     answer = opened.get(f"/{link}")
     assert (answer.status_code, answer.text) == (200, f"<h1>the report of {version.name}</h1>")
 
 
 def test_without_a_password_no_pictures_are_shown(client: TestClient, tmp_path: Path) -> None:
     version = learned(tmp_path)
-    assert "href" not in shown(client)
+    assert "<a " not in shown(client)
     answer = client.get(f"/learning/{PROJECT}/{version.number}")
     assert answer.status_code == 403
     assert "BASIC_AUTH_USER" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", [f"/learning/{PROJECT}/2", "/learning/28.1/1", "/learning/..%2f..%2fetc/1"])
+@pytest.mark.parametrize(
+    "path", [f"/learning/{PROJECT}/2", f"/learning/{PROJECT}/x", "/learning/28.1/1", "/learning/..%2f..%2fetc/1"]
+)
 def test_a_report_that_is_not_there_is_told(opened: TestClient, tmp_path: Path, path: str) -> None:
     learned(tmp_path)
     assert opened.get(path).status_code == 404
@@ -118,6 +150,12 @@ def test_a_report_that_is_not_there_is_told(opened: TestClient, tmp_path: Path, 
 def test_a_report_whose_file_is_gone_is_told(opened: TestClient, tmp_path: Path) -> None:
     learned(tmp_path).file.with_suffix(".html").unlink()
     assert opened.get(f"/learning/{PROJECT}/1").status_code == 404
+
+
+def test_what_a_password_changes_is_told(client: TestClient, opened: TestClient, tmp_path: Path) -> None:
+    heard, unheard = "When enough regions were accepted", "chosen in the project's settings"
+    assert (heard in shown(client), unheard in shown(client)) == (True, True)
+    assert (heard in shown(opened), unheard in shown(opened)) == (False, False)
 
 
 def test_a_database_that_cannot_be_read_is_told(opened: TestClient, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 from backend.accepted import jobs
 from backend.accepted.annotations import Annotation, accept
 from backend.accepted.database import FILE, connected
-from backend.accepted.versions import choose
+from backend.accepted.versions import choose, record
 from tests.server.learned import PROJECT, learned
 
 
@@ -57,6 +58,16 @@ def test_the_figures_of_the_version_that_serves_and_of_no_other(client: TestClie
     assert len(told(client, name, version=first.name)) == len(told(client, name)) == 8
     choose(tmp_path, PROJECT, None)
     assert told(client, name) == []
+
+
+def test_figures_that_are_none_are_left_out(client: TestClient, tmp_path: Path) -> None:
+    after = {"box": float("nan"), "click1": "62", "click2": None, "click3": 69.0}
+    odd = {"project_before": None, "project_after": after}
+    version = replace(learned(tmp_path, serves=False), number=2, name="odd-p27-v2", metrics=odd)
+    record(tmp_path, version)
+    choose(tmp_path, PROJECT, version.name)
+    assert told(client, "edgesam_serving_miou") == [0.69]
+    assert client.get("/learning").status_code == 200
 
 
 def test_a_database_that_cannot_be_read_leaves_the_rest(client: TestClient, tmp_path: Path) -> None:

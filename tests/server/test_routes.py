@@ -44,6 +44,12 @@ def test_health_is_up(client: TestClient, path: str) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "UP", "model_class": "EdgeSAMBackend"})
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/ready"])
+def test_monitors_may_ask_with_head(client: TestClient, path: str) -> None:
+    answer = client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_ready_when_loaded(client: TestClient) -> None:
     told = {"status": "READY", "model_version": "standin-01234567", "engine": "standin"}
     assert client.get("/ready").json() == told

@@ -1,5 +1,6 @@
 """Label Studio's labelling page in a headless Chromium, as a person uses it: keys, clicks, buttons."""
 
+import re
 from contextlib import contextmanager
 
 from playwright.sync_api import Page, expect, sync_playwright
@@ -48,15 +49,15 @@ def open_task(page: Page, address, project, task):
     if not page.evaluate("() => Htx.autoAnnotation"):
         page.get_by_text("Auto-Annotation", exact=True).click()
         page.wait_for_function("() => Htx.autoAnnotation")
-    page.evaluate("() => document.activeElement.blur()")  # keys go to the page, not to the switch
     return tuple(_place(page)["own"])
 
 
 def choose(page: Page, tool, label):
-    """Chooses a smart tool and a label by their keys: K the click, R the box."""
+    """Clicks on the label that has this hotkey, which frees the keys from the switch, and chooses a smart tool by its
+    key: K the click, R the box."""
+    page.locator(".lsf-label").filter(has_text=re.compile(rf"{label}$")).click()
     page.keyboard.press(tool)
     page.wait_for_function(TOOL, arg={"k": "KeyPointTool-dynamic", "r": "RectangleTool-dynamic"}[tool])
-    page.keyboard.press(label)
 
 
 def click(page: Page, x, y, alt=False):
