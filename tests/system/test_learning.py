@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 WIDTH, HEIGHT = SIZE = 512, 384
 RED, BLUE = (190, 70, 60), (60, 80, 170)
 LABELLED, NEW = 12, 4
-MINUTES = "1"
+MINUTES = "1.5"
 PATIENCE_SECONDS = 600
 """A job gives way to all else that runs on the machine."""
 
@@ -126,6 +126,7 @@ def test_what_was_accepted_is_learned_and_can_be_taken_back(api, page, picture, 
 
     page.goto(f"{learning.address}/learning")
     assert version in page.inner_text("table")
+    page.set_viewport_size({"width": 1500, "height": 460})
     picture("learning")
 
     assert "proposals are right" in job.told
