@@ -47,6 +47,15 @@ def histories(folder: Path) -> list[History]:
     ]
 
 
+def unused(history: History, base: str | None = None) -> str:
+    """Why the version that was chosen does not answer, where it does not; the base does then. base: the first eight
+    digits of the hash of the weights that answer, where they are known."""
+    chosen = history.serving
+    if chosen and base not in (None, chosen.base):
+        return "it was learned from other weights than those that answer now"
+    return "its file is gone" if chosen and not chosen.file.is_file() else ""
+
+
 def figures(version: Version, of: Literal["project", "general"], when: Literal["before", "after"]) -> dict[str, float]:
     """Mean IoUs in percent by prompt: on the project's pictures or on general ones, of the version or of what it was
     compared with. Empty where they were not measured."""

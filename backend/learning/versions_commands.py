@@ -26,7 +26,7 @@ def versions_command(
     from rich.console import Console
     from rich.table import Column, Table
 
-    from backend.accepted.history import change, histories
+    from backend.accepted.history import change, histories, unused
     from backend.labelstudio.project_proposers import proposes
 
     settings = settings_given()
@@ -37,11 +37,13 @@ def versions_command(
     name = Column("version", no_wrap=True, min_width=max(map(len, names), default=0))
     table = Table("project", name, "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for history in shown:
+        why = unused(history)
         for one in history.versions:
             figures = change(one, "project"), change(one, "general")
-            better, serves = ("yes" if answer else "" for answer in (one.promoted, one == history.serving))
+            better = "yes" if one.promoted else ""
+            serves = "" if one != history.serving else f"no: {why}" if why else "yes"
             table.add_row(history.number, one.name, one.made[:16].replace("T", " "), *figures, better, serves)
-        base_serves = "" if history.serving else "yes"
+        base_serves = "yes" if why or not history.serving else ""
         table.add_row(history.number, BASE, "", "", "", "", base_serves, end_section=True)
     if not shown:
         raise ended(f"nothing was learned yet (MODEL_DIR={folder}): docs/learning.md says how that begins", 0)

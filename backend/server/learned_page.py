@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.accepted.history import History, change, histories
+from backend.accepted.history import History, change, histories, unused
 from backend.accepted.versions import versions_of
 from backend.labelstudio.project_proposers import proposes
 
@@ -23,7 +23,7 @@ WHERE_REPORTS_ARE = (
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A project. unused: why the version that was chosen does not answer, where it does not; the base does then."""
+    """A project. unused: see history.unused."""
 
     history: History
     unused: str
@@ -49,13 +49,9 @@ def learned_page(folder: Path, base: str | None, proposals: bool, known: bool) -
 
 
 def _shown(folder: Path, base: str | None, proposals: bool, history: History) -> _Shown:
-    chosen, unused = history.serving, ""
-    if chosen and base not in (None, chosen.base):
-        unused = "it was learned from other weights than those that answer now"
-    elif chosen and not chosen.file.is_file():
-        unused = "its file is gone"
-    good = proposes(folder, history.project, None if unused else chosen) if proposals else None
-    return _Shown(history, unused, good, any(job.state in UNFINISHED for job in history.jobs))
+    why = unused(history, base)
+    good = proposes(folder, history.project, None if why else history.serving) if proposals else None
+    return _Shown(history, why, good, any(job.state in UNFINISHED for job in history.jobs))
 
 
 def report_of(folder: Path, project: str, number: str) -> str | None:

@@ -82,6 +82,12 @@ def test_what_a_project_proposes_is_told(learned):
     assert "proposes" not in called("versions")[1]
 
 
+def test_a_version_whose_file_is_gone_does_not_serve(learned):
+    (learned / "edgesam-c168a5b0-p27-v3").unlink()
+    newest, *_, base = rows(called("versions", "--project", "27")[1])
+    assert (newest[-1], base[-1]) == ("no: its file is gone", "yes")
+
+
 def test_what_the_last_job_said_is_told(learned):
     assert "job" not in called("versions", "--project", "27")[1]
     for told in ("it was better", "3 masks on 1 pictures are too few"):
