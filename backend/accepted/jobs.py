@@ -37,16 +37,16 @@ class Job:
 def enqueue(folder: Path, project: str, reason: str) -> Job:
     """A queued job of this project: the one that waits already, or a new one. No region is new from here on."""
     with connected(folder) as connection:
-        connection.execute("UPDATE annotation SET fresh = 0 WHERE project = ? AND fresh > 0", (project,))
-        waiting = connection.execute(
-            "SELECT * FROM job WHERE project = ? AND state = 'queued' ORDER BY number", (project,)
+        return _waiting(connection, project, reason)
+
+
+def enqueue_once(folder: Path, project: str, reason: str, since: str) -> Job | None:
+    """As `enqueue`, where this reason has queued none since then (ISO 8601, UTC); None where it has."""
+    with connected(folder) as connection:
+        asked = connection.execute(
+            "SELECT 1 FROM job WHERE project = ? AND reason = ? AND made >= ?", (project, reason, since)
         ).fetchone()
-        if waiting is None:
-            waiting = connection.execute(
-                "INSERT INTO job (project, reason, state, made) VALUES (?, ?, 'queued', ?) RETURNING *",
-                (project, reason, now()),
-            ).fetchone()
-        return _job(waiting)
+        return None if asked else _waiting(connection, project, reason)
 
 
 def claim(folder: Path, project: str | None = None) -> Job | None:
@@ -129,6 +129,19 @@ def count_by_state(folder: Path) -> dict[State, int]:
     with reading(folder) as connection:
         found = dict(connection.execute("SELECT state, count(*) FROM job GROUP BY state").fetchall())
     return {state: found.get(state, 0) for state in ("queued", "running", "done", "failed")}
+
+
+def _waiting(connection: sqlite3.Connection, project: str, reason: str) -> Job:
+    connection.execute("UPDATE annotation SET fresh = 0 WHERE project = ? AND fresh > 0", (project,))
+    waiting = connection.execute(
+        "SELECT * FROM job WHERE project = ? AND state = 'queued' ORDER BY number", (project,)
+    ).fetchone()
+    if waiting is None:
+        waiting = connection.execute(
+            "INSERT INTO job (project, reason, state, made) VALUES (?, ?, 'queued', ?) RETURNING *",
+            (project, reason, now()),
+        ).fetchone()
+    return _job(waiting)
 
 
 def _merge_waiting(connection: sqlite3.Connection) -> None:

@@ -62,7 +62,7 @@ def encoder_step(
     def _fresh(kept: KeptEmbeddings | None) -> tuple[Tensor, Tensor, Tensor]:
         batch = next(batches)
         canvas, _ = normalised(batch.pixels, batch.extents, place.device)
-        with torch.no_grad(), place.autocast():
+        with tuned(), torch.no_grad(), place.autocast():
             target = teacher.image_encoder(canvas).float()
         if kept is None:
             return batch.pixels, batch.extents, target

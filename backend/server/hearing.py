@@ -15,8 +15,8 @@ import structlog
 from pydantic import BaseModel, BeforeValidator, Field
 
 from backend.accepted.annotations import PROJECT, Annotation, accept, forget, forget_tasks, new_regions, projects
-from backend.accepted.jobs import enqueue
-from backend.accepted.versions import follow
+from backend.accepted.jobs import Job, enqueue, enqueue_once
+from backend.accepted.versions import current, follow
 
 HEARD = frozenset(
     {
@@ -111,8 +111,25 @@ def hear(ear: Ear, action: str, event: Event) -> int | None:
 
 def ask(ear: Ear, project: str, reason: str) -> int:
     """Queue a job of this project, "<id>.<time it was made>"; the number of it, or of the one that waits already."""
-    job = enqueue(ear.folder, project, reason)
-    log.info("learning_queued", project=project, job=job.number, reason=reason)
+    return _queued(enqueue(ear.folder, project, reason))
+
+
+def renew(ear: Ear, project: str, base: str) -> int | None:
+    """Where the version that was chosen for a project learned from other weights than those that answer now, it is no
+    use: queue a job that learns anew. Once only, whatever comes of it, and not where nothing is learned by itself.
+
+    base: the first eight digits of the hash of the weights that answer. The number of the job, if there is one. Raises
+    OSError or sqlite3.Error.
+    """
+    chosen = current(ear.folder, project) if ear.every else None
+    if chosen is None or chosen.base == base:
+        return None
+    job = enqueue_once(ear.folder, project, f"the weights are {base} now, and were {chosen.base}", chosen.made)
+    return _queued(job) if job else None
+
+
+def _queued(job: Job) -> int:
+    log.info("learning_queued", project=job.project, job=job.number, reason=job.reason)
     return job.number
 
 

@@ -50,6 +50,12 @@ class Loading:
         error = self.ready.exception()
         return None if error is None else _told(error)
 
+    @property
+    def base(self) -> str | None:
+        """The first eight digits of the hash of the weights; None while they are not there."""
+        known = self.weights.done() and not self.weights.exception()
+        return self.weights.result().sha256[:8] if known else None
+
     def version(self, wait: float) -> str:
         """What answers will name as model_version, after at most `wait` seconds: the weights' name and hash.
 

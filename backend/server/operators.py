@@ -56,9 +56,9 @@ async def learning(request: Request) -> Response:
     """For people: what was learned for each project, and what the jobs say."""
     services = services_in(request)
     settings = services.settings
-    weights = services.loading.weights
-    base = weights.result().sha256[:8] if weights.done() and not weights.exception() else None
-    show = partial(learned_page, settings.model_dir, base, settings.edgesam_proposals, _gave_password(request))
+    show = partial(
+        learned_page, settings.model_dir, services.loading.base, settings.edgesam_proposals, _gave_password(request)
+    )
     return HTMLResponse(await run_sync(partial(_read, show), limiter=services.chores))
 
 

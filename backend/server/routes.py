@@ -23,7 +23,7 @@ from backend.labelstudio.answering import answer
 from backend.labelstudio.connections import remember
 from backend.server import metrics
 from backend.server.bodies import checked, json_of, shaped
-from backend.server.hearing import HEARD, Asked, Event, UnclearError, ask, hear, named
+from backend.server.hearing import HEARD, Asked, Event, UnclearError, ask, hear, named, renew
 from backend.server.replies import GET_OR_HEAD, reply
 from backend.server.services import Services, services_in
 
@@ -88,7 +88,18 @@ def _introduced(services: Services, body: SetupBody) -> str:
     if body.hostname:
         folder, token, interface = services.settings.model_dir, body.access_token or "", body.label_config or ""
         remember(folder, str(project), body.hostname, token, interface)
+    if project and (base := services.loading.base):
+        _renew(services, project, base)
     return services.versions.name_for(services.loading.version(SETUP_WAIT), project)
+
+
+def _renew(services: Services, project: str, base: str) -> None:
+    """Label Studio is answered whether or not this can be written down."""
+    try:
+        if renew(services.ear, project, base):
+            services.runner.wake()
+    except (OSError, sqlite3.Error) as error:
+        log.error("cannot_write_down", folder=str(services.settings.model_dir), message=str(error))
 
 
 @router.post("/predict")

@@ -11,6 +11,7 @@ from backend.accepted.jobs import (
     claim,
     count_by_state,
     enqueue,
+    enqueue_once,
     fail,
     finish,
     jobs,
@@ -34,6 +35,22 @@ def test_one_job_of_a_project_waits_at_a_time(tmp_path: Path) -> None:
     assert enqueue(tmp_path, Q, "asked for").number != first.number
     claim(tmp_path)
     assert enqueue(tmp_path, P, "asked for").number > first.number, "what runs does not see what comes now"
+
+
+def test_what_is_to_be_asked_once_is_not_asked_again_until_something_has_changed(tmp_path: Path) -> None:
+    before = enqueue(tmp_path, P, "20 new regions")
+    once = enqueue_once(tmp_path, P, "other weights", before.made)
+    assert once == before, "the job that waits does it"
+    claim(tmp_path)
+    first = enqueue_once(tmp_path, P, "other weights", before.made)
+    assert first is not None
+    assert (first.number > before.number, first.reason) == (True, "other weights")
+    claim(tmp_path)
+    finish(tmp_path, first.number, "not better")
+    assert enqueue_once(tmp_path, P, "other weights", first.made) is None
+    assert enqueue_once(tmp_path, Q, "other weights", first.made) is not None
+    later = "2999-01-01T00:00:00.000+00:00"
+    assert enqueue_once(tmp_path, P, "other weights", later) is not None, "a version was made since"
 
 
 def test_the_one_that_waited_longest_is_claimed_and_no_other_gets_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from backend.accepted.annotations import Annotation, accept, accepted, new_regions
-from backend.accepted.jobs import jobs
+from backend.accepted.jobs import finish, jobs
 from backend.accepted.versions import Version, choose, current, record
 from backend.server.app import create_app
 from backend.settings import read_settings
+from tests.server.learned import learned
 from tests.server.standins import IdleRunner, loaded, never_loaded
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -117,6 +119,55 @@ def test_where_it_is_off_regions_are_only_kept(tmp_path: Path) -> None:
         assert tell(client, created(1, regions=100)) is None
         assert tell(client, recorded("46-start-training")) == "1"
     assert new_regions(tmp_path, P) == 0
+
+
+SETUP = {"project": P, "schema": "<View/>", "hostname": "http://localhost:8080", "access_token": ""}
+
+
+def test_a_version_of_other_weights_is_learned_anew_when_label_studio_shows_its_project(
+    app: FastAPI, client: TestClient, tmp_path: Path
+) -> None:
+    assert client.post("/setup", json=SETUP).status_code == 200
+    assert jobs(tmp_path) == []
+    learned(tmp_path, base="c168a5b0")
+    for _ in range(2):
+        assert client.post("/setup", json=SETUP).status_code == 200
+    [job] = jobs(tmp_path)
+    assert (job.project, job.state, job.reason) == (P, "queued", "the weights are 01234567 now, and were c168a5b0")
+    assert woken(app) == 1
+    finish(tmp_path, job.number, "not better")
+    client.post("/setup", json=SETUP)
+    assert len(jobs(tmp_path)) == 1, "once, whatever came of it"
+
+
+def test_a_version_of_these_weights_and_one_that_nobody_chose_are_left_alone(
+    client: TestClient, tmp_path: Path
+) -> None:
+    learned(tmp_path, base="c168a5b0", serves=False)
+    client.post("/setup", json=SETUP)
+    learned(tmp_path, number=2)
+    client.post("/setup", json=SETUP)
+    assert jobs(tmp_path) == []
+
+
+def test_nothing_is_learned_anew_where_nothing_is_learned_by_itself_or_the_weights_are_not_there_yet(
+    tmp_path: Path,
+) -> None:
+    learned(tmp_path, base="c168a5b0")
+    off = read_settings(model_dir=tmp_path, edgesam_finetune_every=0)
+    for settings, load in ((off, loaded), (read_settings(model_dir=tmp_path), never_loaded)):
+        with TestClient(create_app(settings, load, IdleRunner)) as client:
+            assert client.post("/setup", json=SETUP).status_code == 200
+    assert jobs(tmp_path) == []
+
+
+def test_label_studio_is_answered_where_nothing_can_be_written_down(client: TestClient, tmp_path: Path) -> None:
+    learned(tmp_path, base="c168a5b0")
+    with closing(sqlite3.connect(tmp_path / "learning.sqlite")) as connection:
+        connection.execute("DROP TABLE serving")
+    with capture_logs() as said:
+        assert client.post("/setup", json=SETUP).status_code == 200
+    assert "cannot_write_down" in [line["event"] for line in said]
 
 
 def test_a_version_chosen_in_label_studio_answers(client: TestClient, tmp_path: Path) -> None:
