@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from backend.learning.command_line import told
 
 if TYPE_CHECKING:
     from backend.accepted.history import History
+    from backend.settings import Settings
 
 BASE = "base"
 
@@ -33,11 +35,12 @@ def versions_command(
     folder = settings.model_dir
     with told():
         shown = [_history(folder, project)] if project else histories(folder)
+    base = _base(settings)
     names = [version.name for history in shown for version in history.versions]
     name = Column("version", no_wrap=True, min_width=max(map(len, names), default=0))
     table = Table("project", name, "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for history in shown:
-        why = unused(history)
+        why = unused(history, base)
         for one in history.versions:
             figures = change(one, "project"), change(one, "general")
             better = "yes" if one.promoted else ""
@@ -56,6 +59,17 @@ def versions_command(
             typer.echo(f"project {history.number}, job {job.number}: {job.state}{job.told and f', {job.told}'}")
         if settings.edgesam_proposals and (good := proposes(folder, history.project, history.serving)):
             typer.echo(f"project {history.number} proposes: {good}")
+
+
+def _base(settings: Settings) -> str | None:
+    """The first eight digits of the hash of the weights that the settings name; None where they are not here."""
+    from backend.labelstudio.configured import weights_of
+    from backend.segmentation.weights import WeightsError, is_here
+
+    with suppress(WeightsError):
+        if is_here(settings.edgesam_weights, settings.model_dir):
+            return weights_of(settings).sha256[:8]
+    return None
 
 
 @versions_app.command("rollback")

@@ -29,6 +29,7 @@ def learned(tmp_path, monkeypatch):
     served when the second and third were made."""
     monkeypatch.setenv("MODEL_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("EDGESAM_WEIGHTS", "mobile_sam")  # which are not here
     for key, number, promoted in ((KEY, 1, True), (KEY, 2, False), (KEY, 3, True), ("27.5", 1, True)):
         name = f"edgesam-c168a5b0-p27-v{number}"
         metrics = {
@@ -86,6 +87,17 @@ def test_a_version_whose_file_is_gone_does_not_serve(learned):
     (learned / "edgesam-c168a5b0-p27-v3").unlink()
     newest, *_, base = rows(called("versions", "--project", "27")[1])
     assert (newest[-1], base[-1]) == ("no: its file is gone", "yes")
+
+
+@pytest.mark.parametrize(
+    ("weights", "serves", "base"),
+    [("edgesam", "no: it was learned from other weights than those that answer now", "yes"), ("/no/file", "yes", "")],
+)
+def test_a_version_of_other_weights_does_not_serve(weights, serves, base, monkeypatch):
+    monkeypatch.setenv("EDGESAM_WEIGHTS", weights)
+    monkeypatch.setenv("COLUMNS", "260")
+    newest, *_, last = rows(called("versions", "--project", "27")[1])
+    assert (newest[-1], last[-1]) == (serves, base)
 
 
 def test_what_the_last_job_said_is_told(learned):
