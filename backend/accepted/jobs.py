@@ -11,6 +11,9 @@ from backend.accepted.database import connected, now, reading
 
 State = Literal["queued", "running", "done", "failed"]
 
+RENEWAL = "other weights answer now: "
+"""Begins a job's reason, before the first digits of their hash."""
+
 LOCK = "learning.lock"
 """In MODEL_DIR: locked by the one process that runs jobs."""
 
@@ -40,13 +43,18 @@ def enqueue(folder: Path, project: str, reason: str) -> Job:
         return _waiting(connection, project, reason)
 
 
-def enqueue_once(folder: Path, project: str, reason: str, since: str) -> Job | None:
-    """As `enqueue`, where this reason has queued none since then (ISO 8601, UTC); None where it has."""
+def renew(folder: Path, project: str, base: str) -> Job | None:
+    """A queued job where the version that was chosen for the project learned from other weights than those that answer
+    now, and none has learned from these since; None where there is nothing to do.
+
+    base: the first eight digits of the hash of the weights that answer. Only where a job is queued it is written.
+    """
+    with reading(folder) as connection:
+        if not _wants_renewal(connection, project, base):
+            return None
     with connected(folder) as connection:
-        asked = connection.execute(
-            "SELECT 1 FROM job WHERE project = ? AND reason = ? AND made >= ?", (project, reason, since)
-        ).fetchone()
-        return None if asked else _waiting(connection, project, reason)
+        wanted = _wants_renewal(connection, project, base)  # another process may have been faster
+        return _waiting(connection, project, RENEWAL + base) if wanted else None
 
 
 def claim(folder: Path, project: str | None = None) -> Job | None:
@@ -142,6 +150,25 @@ def _waiting(connection: sqlite3.Connection, project: str, reason: str) -> Job:
             (project, reason, now()),
         ).fetchone()
     return _job(waiting)
+
+
+def _wants_renewal(connection: sqlite3.Connection, project: str, base: str) -> bool:
+    """Not while a job waits or runs; not where one made a version of these weights since the chosen one; and not where
+    one was queued for them since, and made no version of others: it could not be done."""
+    found = connection.execute(
+        """
+        SELECT 1 FROM serving JOIN version AS chosen USING (project, number)
+        WHERE project = :project AND chosen.base <> :base
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.project = :project AND state IN ('queued', 'running'))
+        AND NOT EXISTS (SELECT 1 FROM version WHERE version.project = :project AND version.base = :base
+            AND version.number > chosen.number)
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.project = :project AND job.reason = :reason
+            AND job.number > coalesce(chosen.job, 0)
+            AND NOT EXISTS (SELECT 1 FROM version WHERE version.job = job.number AND version.base <> :base))
+        """,
+        {"project": project, "base": base, "reason": RENEWAL + base},
+    ).fetchone()
+    return found is not None
 
 
 def _merge_waiting(connection: sqlite3.Connection) -> None:

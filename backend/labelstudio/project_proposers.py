@@ -38,15 +38,19 @@ def proposer_for(folder: Path, project: str | None) -> tuple[str, Proposer] | No
     return _read(file, changed.st_mtime_ns, changed.st_ino)
 
 
-def proposes(folder: Path, project: str, answering: Version | None) -> str | None:
+def proposes(folder: Path, project: str, answering: Version | None, base: str | None) -> str | None:
     """How good what a project proposes was found, for people; None where nothing is proposed: there is nothing good
-    enough, or what answers is not what was judged. answering: None is the base."""
+    enough, or what answers is not what was judged. answering: None is the base, the first eight digits of whose hash
+    are `base`, where they are known."""
     try:
         said = said_in(proposer_file(folder, project))
     except WeightsError:
         return None
     judged_with = said.get(VERSION, "")
-    answers = judged_with == answering.name if answering else not OF_A_VERSION.search(judged_with)
+    if answering:
+        answers = judged_with == answering.name
+    else:
+        answers = not OF_A_VERSION.search(judged_with) and base in (None, judged_with.rpartition("-")[2])
     return f"{said.get(TOLD)} (with {judged_with})" if answers else None
 
 

@@ -49,6 +49,7 @@ class ProjectVersions:
         self._known_good: dict[str, tuple[str, str, str]] = {}
         """By project: what was loaded last, whose files are there still. To load it again takes a second."""
         self._unusable: dict[tuple[str, str, str], float] = {}
+        self._foreign: set[tuple[str, str, str]] = set()
         self._on_their_way: set[tuple[str, str, str]] = set()
         self._changing = threading.Lock()
         self._turn = threading.Lock()
@@ -57,7 +58,7 @@ class ProjectVersions:
     def engine_for(self, base: Engine, project: str | None) -> Engine:
         """The engine that answers this project now. project: "<id>.<time it was made>", or its id alone."""
         chosen = self._chosen(project)
-        if chosen is None:
+        if chosen is None or not self._belongs(base, chosen):
             return base
         with self._changing:
             held = self._loaded.get(chosen.project)
@@ -75,7 +76,7 @@ class ProjectVersions:
     def engine_once_loaded(self, base: Engine, project: str | None) -> Engine:
         """As `engine_for`, for whom nobody waits: a version that is not there yet is loaded first."""
         chosen = self._chosen(project)
-        if chosen is not None and self._may_be_usable(chosen):
+        if chosen is not None and self._belongs(base, chosen) and self._may_be_usable(chosen):
             self._bring(base, chosen)
         return self.engine_for(base, project)
 
@@ -85,7 +86,7 @@ class ProjectVersions:
         A version on its way is named already, and one that cannot be used is not.
         """
         chosen = self._chosen(project)
-        if chosen is None:
+        if chosen is None or not _learned_from(base, chosen):
             return base
         if self._may_be_usable(chosen):
             return chosen.name
@@ -110,6 +111,18 @@ class ProjectVersions:
                 self._loaded.pop(name, None)
                 self._known_good.pop(name, None)  # a job may remove what engines made of a version that does not serve
         return chosen
+
+    def _belongs(self, base: Engine, version: Version) -> bool:
+        """Whether it learned from these weights. Where it did not, they answer, and the log says so once."""
+        if _learned_from(base.version, version):
+            return True
+        with self._changing:
+            known = _key(version) in self._foreign
+            self._foreign.add(_key(version))
+        if not known:
+            why = f"it was learned from other weights ({version.base}) than those that answer: {base.version}"
+            log.warning("version_unusable", version=version.name, message=why)
+        return False
 
     def _bring_in_background(self, base: Engine, version: Version) -> None:
         key = _key(version)
@@ -148,3 +161,8 @@ class ProjectVersions:
 
 def _key(version: Version) -> tuple[str, str, str]:
     return version.project, version.name, version.sha256
+
+
+def _learned_from(base: str, version: Version) -> bool:
+    """base: "<name>-<first eight digits of its hash>"."""
+    return version.base == base.rpartition("-")[2]

@@ -34,7 +34,7 @@ from backend.segmentation.checkpoints import read_state_dict, sha256_of
 from backend.segmentation.engines import Engine
 from backend.segmentation.familiar import familiar_in
 from backend.segmentation.model import model_of
-from backend.segmentation.weights import WeightsError, WeightsFile, find_weights, replaced_encoder
+from backend.segmentation.weights import WeightsError, WeightsFile, can_learn, find_weights, replaced_encoder
 from backend.settings import Settings
 
 FEWEST_PICTURES, FEWEST_REGIONS = 2, 8
@@ -59,6 +59,8 @@ def run_job(settings: Settings, job: Job, say: Say | None = None) -> str:
     torch.set_num_threads(max(1, usable_cores() - 1))  # clicks keep a core
     tell = _progress(settings, job, say)
     weights, engine = weights_of(settings), Future[Engine]()
+    if not can_learn(weights):
+        return f"no project learns from {weights.path}: it is TorchScript, or was fine-tuned itself"
     segmenter = segmenter_of(settings, engine.result)
     tell("asking Label Studio for what was accepted")
     interface = refreshed(settings.model_dir, segmenter.images, job.project)

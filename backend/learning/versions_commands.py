@@ -57,7 +57,8 @@ def versions_command(
     for history in shown:
         for job in history.jobs[:1]:
             typer.echo(f"project {history.number}, job {job.number}: {job.state}{job.told and f', {job.told}'}")
-        if settings.edgesam_proposals and (good := proposes(folder, history.project, history.serving)):
+        answering = None if unused(history, base) else history.serving
+        if settings.edgesam_proposals and (good := proposes(folder, history.project, answering, base)):
             typer.echo(f"project {history.number} proposes: {good}")
 
 
@@ -78,9 +79,11 @@ def rollback_command(
     to: Annotated[str | None, typer.Option(help="A name of `versions`, or base; else what served before.")] = None,
 ) -> None:
     """Let another version serve a project: the one before, one of its versions, or the base weights."""
+    from backend.accepted.history import unused
     from backend.accepted.versions import choose
 
-    folder = settings_given().model_dir
+    settings = settings_given()
+    folder = settings.model_dir
     with told():
         history = _history(folder, project)
     wanted = to if to is not None else _before(history)
@@ -91,7 +94,8 @@ def rollback_command(
     except KeyError:
         names = ", ".join([*(one.name for one in history.versions), BASE])
         raise ended(f"project {project} has no version {wanted!r}: give one of {names}", FAILED) from None
-    typer.echo(f"project {project}: {wanted} serves now")
+    why = unused(_history(folder, project), _base(settings))
+    typer.echo(f"project {project}: {wanted} " + (f"is chosen, but does not serve: {why}" if why else "serves now"))
 
 
 @versions_app.command("forget")

@@ -184,6 +184,12 @@ def base_of(weights: WeightsFile, folder: Path, accept_licence: bool = False) ->
     return base
 
 
+def can_learn(weights: WeightsFile) -> bool:
+    """Whether versions can be learned from these: not from TorchScript, nor from what was fine-tuned itself and answers
+    beside what it began with. Raises WeightsError."""
+    return weights.kind != "torchscript" and BASE not in said_in(weights.path)
+
+
 def replaced_encoder(weights: WeightsFile) -> str | None:
     """The hash of the base's encoder where a fine-tuned file has one of its own, else None. Raises WeightsError."""
     return said_in(weights.path).get(BASE_ENCODER)

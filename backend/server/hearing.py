@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import structlog
 from pydantic import BaseModel, BeforeValidator, Field
 
+from backend.accepted import jobs
 from backend.accepted.annotations import PROJECT, Annotation, accept, forget, forget_tasks, new_regions, projects
-from backend.accepted.jobs import Job, enqueue, enqueue_once
-from backend.accepted.versions import current, follow
+from backend.accepted.jobs import Job, enqueue
+from backend.accepted.versions import follow
 
 HEARD = frozenset(
     {
@@ -115,16 +116,12 @@ def ask(ear: Ear, project: str, reason: str) -> int:
 
 
 def renew(ear: Ear, project: str, base: str) -> int | None:
-    """Where the version that was chosen for a project learned from other weights than those that answer now, it is no
-    use: queue a job that learns anew. Once only, whatever comes of it, and not where nothing is learned by itself.
+    """The number of the job that this began, if it did: other weights answer than the project's version learned from.
+    Where nothing is learned by itself, nothing is begun.
 
-    base: the first eight digits of the hash of the weights that answer. The number of the job, if there is one. Raises
-    OSError or sqlite3.Error.
+    base: the first eight digits of the hash of the weights that answer. Raises OSError or sqlite3.Error.
     """
-    chosen = current(ear.folder, project) if ear.every else None
-    if chosen is None or chosen.base == base:
-        return None
-    job = enqueue_once(ear.folder, project, f"the weights are {base} now, and were {chosen.base}", chosen.made)
+    job = jobs.renew(ear.folder, project, base) if ear.every else None
     return _queued(job) if job else None
 
 

@@ -50,7 +50,7 @@ def learned_page(folder: Path, base: str | None, proposals: bool, known: bool) -
 
 def _shown(folder: Path, base: str | None, proposals: bool, history: History) -> _Shown:
     why = unused(history, base)
-    good = proposes(folder, history.project, None if why else history.serving) if proposals else None
+    good = proposes(folder, history.project, None if why else history.serving, base) if proposals else None
     return _Shown(history, why, good, any(job.state in UNFINISHED for job in history.jobs))
 
 

@@ -59,7 +59,7 @@ def _running_seconds(folder: Path) -> float:
 
 
 def _serving(folder: Path) -> GaugeMetricFamily:
-    about = "Mean IoU, 0 to 1, on judging pictures of the project, of what serves and of what served when it was made."
+    about = "Mean IoU, 0 to 1, on judging pictures of the project, of the chosen version and of what served before it."
     family = GaugeMetricFamily("edgesam_serving_miou", about, labels=["project", "version", "prompt", "when"])
     for version in serving(folder):
         for when in ("before", "after"):

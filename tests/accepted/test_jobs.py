@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from backend.accepted.database import connected
 from backend.accepted.jobs import (
     claim,
     count_by_state,
     enqueue,
-    enqueue_once,
     fail,
     finish,
     jobs,
     put_back,
+    renew,
     requeue_interrupted,
     tell,
     unfinished,
 )
+from backend.accepted.versions import Version, choose, record
 
 P, Q = "27.1795354711", "28.1800000000"
 
@@ -37,20 +39,61 @@ def test_one_job_of_a_project_waits_at_a_time(tmp_path: Path) -> None:
     assert enqueue(tmp_path, P, "asked for").number > first.number, "what runs does not see what comes now"
 
 
-def test_what_is_to_be_asked_once_is_not_asked_again_until_something_has_changed(tmp_path: Path) -> None:
-    before = enqueue(tmp_path, P, "20 new regions")
-    once = enqueue_once(tmp_path, P, "other weights", before.made)
-    assert once == before, "the job that waits does it"
+NOW, BEFORE = "0a0a0a0a", "c168a5b0"
+
+
+def version(folder: Path, number: int, base: str, job: int | None = None) -> None:
+    name, made = f"edgesam-{base}-p27-v{number}", "2999-01-01T00:00:00+00:00"  # a clock that was set back since
+    record(folder, Version(P, number, name, folder / name, "0" * 64, base, True, {}, made, job))
+
+
+def test_a_project_whose_version_is_of_other_weights_learns_anew_once(tmp_path: Path) -> None:
+    assert renew(tmp_path, P, NOW) is None
+    version(tmp_path, 1, BEFORE)
+    assert renew(tmp_path, P, NOW) is None, "nobody chose it"
+    choose(tmp_path, P, "edgesam-c168a5b0-p27-v1")
+    assert renew(tmp_path, P, BEFORE) is None, "it fits"
+    assert renew(tmp_path, Q, NOW) is None
+    job = renew(tmp_path, P, NOW)
+    assert job is not None
+    assert (job.project, job.state, job.reason) == (P, "queued", "other weights answer now: 0a0a0a0a")
+    assert renew(tmp_path, P, NOW) is None, "it waits"
     claim(tmp_path)
-    first = enqueue_once(tmp_path, P, "other weights", before.made)
-    assert first is not None
-    assert (first.number > before.number, first.reason) == (True, "other weights")
+    assert renew(tmp_path, P, NOW) is None, "it runs"
+    fail(tmp_path, job.number, "Label Studio does not answer")
+    assert renew(tmp_path, P, NOW) is None, "it could not be done"
+    assert renew(tmp_path, P, "0b0b0b0b") is not None, "and others came"
+
+
+def test_a_job_that_somebody_asked_for_learns_from_the_new_weights_too(tmp_path: Path) -> None:
+    version(tmp_path, 1, BEFORE)
+    choose(tmp_path, P, "edgesam-c168a5b0-p27-v1")
+    asked = enqueue(tmp_path, P, "Start Training")
+    assert renew(tmp_path, P, NOW) is None
     claim(tmp_path)
-    finish(tmp_path, first.number, "not better")
-    assert enqueue_once(tmp_path, P, "other weights", first.made) is None
-    assert enqueue_once(tmp_path, Q, "other weights", first.made) is not None
-    later = "2999-01-01T00:00:00.000+00:00"
-    assert enqueue_once(tmp_path, P, "other weights", later) is not None, "a version was made since"
+    assert renew(tmp_path, P, NOW) is None
+    version(tmp_path, 2, NOW, asked.number)
+    finish(tmp_path, asked.number, "not better")
+    assert renew(tmp_path, P, NOW) is None, "it was judged"
+    assert [job.reason for job in jobs(tmp_path)] == ["Start Training"]
+
+
+def test_a_job_for_weights_that_were_gone_when_it_ran_is_asked_for_again(tmp_path: Path) -> None:
+    version(tmp_path, 1, BEFORE)
+    choose(tmp_path, P, "edgesam-c168a5b0-p27-v1")
+    job = renew(tmp_path, P, NOW)
+    assert job is not None
+    claim(tmp_path)
+    version(tmp_path, 2, BEFORE, job.number)
+    finish(tmp_path, job.number, "not better")
+    assert renew(tmp_path, P, NOW) is not None
+
+
+def test_who_asks_for_what_is_not_needed_waits_for_no_other_process(tmp_path: Path) -> None:
+    version(tmp_path, 1, BEFORE)
+    choose(tmp_path, P, "edgesam-c168a5b0-p27-v1")
+    with connected(tmp_path):
+        assert renew(tmp_path, P, BEFORE) is None
 
 
 def test_the_one_that_waited_longest_is_claimed_and_no_other_gets_it(tmp_path: Path) -> None:

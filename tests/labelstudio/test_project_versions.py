@@ -27,13 +27,16 @@ from backend.segmentation.weights import WeightsError, WeightsFile
 from tests.labelstudio.standins import DiscEngine, data_uri, picture, segmenter_of
 
 P, Q = "27.1795354711", "28.1800000000"
-BASE = DiscEngine()
+BASE_NAME = "edgesam-c168a5b0"
 
 
 class Learned(DiscEngine):
     def __init__(self, version: str) -> None:
         super().__init__()
         self.version = version
+
+
+BASE = Learned(BASE_NAME)
 
 
 class Loader:
@@ -84,7 +87,7 @@ def settled(ask: Callable[[], str], wanted: str) -> None:
 
 def test_a_project_without_a_version_is_answered_by_the_base(served: ProjectVersions) -> None:
     assert [served.engine_for(BASE, project) for project in (None, P, "27")] == [BASE] * 3
-    assert served.name_for("edgesam-c168a5b0", P) == "edgesam-c168a5b0"
+    assert served.name_for(BASE_NAME, P) == BASE_NAME
 
 
 def test_who_can_wait_gets_no_answer_of_the_base_while_a_version_loads(
@@ -110,13 +113,29 @@ def test_a_version_takes_over_when_it_is_loaded_and_goes_at_once(
     choose(tmp_path, P, second)
     assert [version() for _ in range(5)] == [first] * 5, "the old one goes on until the new one is there"
     assert [thread.name for thread in threading.enumerate()].count("version") == 1
-    assert served.name_for("base", P) == second
+    assert served.name_for(BASE_NAME, P) == second
     load.go.set()
     settled(version, second)
     choose(tmp_path, P, None)
     assert served.engine_for(BASE, P) is BASE
     assert served.engine_for(BASE, Q) is BASE
     assert load.loaded == [first, second], "each is loaded once, however often it was asked for meanwhile"
+
+
+def test_a_version_of_other_weights_neither_answers_nor_is_named(
+    served: ProjectVersions, load: Loader, tmp_path: Path
+) -> None:
+    """Not where they have the same encoder either: it was judged beside other answers."""
+    choose(tmp_path, P, learned(tmp_path, 1))
+    others = Learned("edgesam-0a0a0a0a")
+    with capture_logs() as lines:
+        assert [served.engine_for(others, P) for _ in range(2)] == [others] * 2
+        assert served.engine_once_loaded(others, P) is others
+    assert served.name_for(others.version, P) == others.version
+    assert load.loaded == []
+    [told] = lines
+    assert (told["event"], told["version"]) == ("version_unusable", "edgesam-c168a5b0-p27-v1")
+    assert told["message"] == "it was learned from other weights (c168a5b0) than those that answer: edgesam-0a0a0a0a"
 
 
 def test_the_id_alone_means_the_newest_project_of_that_id(served: ProjectVersions, tmp_path: Path) -> None:
@@ -134,12 +153,12 @@ def test_a_version_that_does_not_load_is_told_once_and_what_served_goes_on(
     load.broken = {broken}
     choose(tmp_path, P, broken)
     with capture_logs() as lines:
-        settled(lambda: served.name_for("base", P) if served.engine_for(BASE, P) is BASE else "", "base")
+        settled(lambda: served.name_for(BASE_NAME, P) if served.engine_for(BASE, P) is BASE else "", BASE_NAME)
         choose(tmp_path, P, first)
         settled(lambda: served.engine_for(BASE, P).version, first)
         choose(tmp_path, P, broken)
         assert served.engine_for(BASE, P).version == first
-        assert served.name_for("base", P) == first
+        assert served.name_for(BASE_NAME, P) == first
     told = [line for line in lines if line["event"] == "version_unusable"]
     assert [(line["version"], line["message"]) for line in told] == [(broken, "broken on purpose")]
 
@@ -150,10 +169,10 @@ def test_a_version_that_did_not_load_is_tried_again_after_a_while(
     name = learned(tmp_path, 1)
     load.broken = {name}
     choose(tmp_path, P, name)
-    settled(lambda: served.name_for("base", P) if served.engine_for(BASE, P) is BASE else "", "base")
+    settled(lambda: served.name_for(BASE_NAME, P) if served.engine_for(BASE, P) is BASE else "", BASE_NAME)
     load.broken = set()
     assert served.engine_for(BASE, P) is BASE
-    assert served.name_for("base", P) == "base"
+    assert served.name_for(BASE_NAME, P) == BASE_NAME
     later = time.monotonic() + AGAIN_SECONDS
     monkeypatch.setattr(project_versions.time, "monotonic", lambda: later)
     settled(lambda: served.engine_for(BASE, P).version, name)
@@ -193,16 +212,16 @@ def test_predictions_name_the_version_and_use_the_base_s_embedding(
     value = {"x": 50, "y": 50, "width": 0.2, "keypointlabels": ["Dog"]}
     click = {"type": "keypointlabels", "from_name": "keypoint", "to_name": "image", "value": value, "is_positive": True}
     task = {"id": 1, "project": 27, "data": {"image": data_uri(picture(80, 60))}}
-    segmenter = segmenter_of(version_for=served.engine_for)
+    segmenter = segmenter_of(BASE, version_for=served.engine_for)
 
     def version(project: str) -> str:
         return answer(segmenter, [task], config, {"result": [click]}, project)[0]["model_version"]
 
     name = learned(tmp_path, 1)
-    assert version(P) == "disc-v1"
+    assert version(P) == BASE_NAME
     choose(tmp_path, P, name)
     settled(lambda: version(P), name)
-    assert version(Q) == "disc-v1"
+    assert version(Q) == BASE_NAME
     assert segmenter.embeddings.figures.misses == 1
 
 

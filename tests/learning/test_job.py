@@ -158,6 +158,15 @@ def test_a_version_with_an_encoder_of_its_own_is_compared_with_that(settings, tr
     assert "image_encoder.neck.2.weight" in learned
 
 
+def test_nothing_learns_from_weights_that_were_fine_tuned_themselves(settings, training):
+    run(settings)
+    file = versions.versions_of(settings.model_dir, KEY)[0].file
+    training.seen = None
+    told = run(settings.model_copy(update={"edgesam_weights": str(file)}))
+    assert told == f"no project learns from {file}: it is TorchScript, or was fine-tuned itself"
+    assert training.seen is None
+
+
 def test_a_version_that_does_not_load_is_neither_kept_nor_chosen(settings, training, monkeypatch):
     before = versions.versions_of(settings.model_dir, KEY), versions.current(settings.model_dir, KEY)
 

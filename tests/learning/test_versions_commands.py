@@ -100,6 +100,19 @@ def test_a_version_of_other_weights_does_not_serve(weights, serves, base, monkey
     assert (newest[-1], last[-1]) == (serves, base)
 
 
+def test_what_is_chosen_and_proposed_with_other_weights_is_told_apart(learned, monkeypatch):
+    version = "edgesam-c168a5b0-p27-v3"
+    write_proposer(proposer(), version, "9 of 10 proposals are right", proposer_file(learned, KEY))
+    assert called("rollback", "--project", "27", "--to", version)[1] == f"project 27: {version} serves now\n"
+    assert "proposes" in called("versions")[1]
+    monkeypatch.setenv("EDGESAM_WEIGHTS", "edgesam")
+    code, output = called("rollback", "--project", "27", "--to", version)
+    assert (code, "is chosen, but does not serve: it was learned from other weights" in output) == (0, True)
+    assert "proposes" not in called("versions")[1]
+    write_proposer(proposer(), "edgesam-c168a5b0", "9 of 10 proposals are right", proposer_file(learned, KEY))
+    assert "proposes" not in called("versions")[1]
+
+
 def test_what_the_last_job_said_is_told(learned):
     assert "job" not in called("versions", "--project", "27")[1]
     for told in ("it was better", "3 masks on 1 pictures are too few"):

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from backend.accepted.annotations import Annotation, accept, accepted, new_regions
-from backend.accepted.jobs import finish, jobs
+from backend.accepted.jobs import enqueue, finish, jobs
 from backend.accepted.versions import Version, choose, current, record
 from backend.server.app import create_app
 from backend.settings import read_settings
@@ -50,8 +50,8 @@ def created(number: int, regions: int = 1, **changed: Any) -> Any:
 
 
 def version(folder: Path, number: int) -> str:
-    name = f"edgesam-c168a5b0-p27-v{number}"
-    record(folder, Version(P, number, name, folder / name, "0" * 64, "c168a5b0", True, {}, "2026-11-22T13:38:31", None))
+    name = f"edgesam-01234567-p27-v{number}"
+    record(folder, Version(P, number, name, folder / name, "0" * 64, "01234567", True, {}, "2026-11-22T13:38:31", None))
     return name
 
 
@@ -129,15 +129,16 @@ def test_a_version_of_other_weights_is_learned_anew_when_label_studio_shows_its_
 ) -> None:
     assert client.post("/setup", json=SETUP).status_code == 200
     assert jobs(tmp_path) == []
+    finish(tmp_path, enqueue(tmp_path, P, "20 new regions").number, "better")
     learned(tmp_path, base="c168a5b0")
     for _ in range(2):
         assert client.post("/setup", json=SETUP).status_code == 200
-    [job] = jobs(tmp_path)
-    assert (job.project, job.state, job.reason) == (P, "queued", "the weights are 01234567 now, and were c168a5b0")
+    job, _ = jobs(tmp_path)
+    assert (job.project, job.state, job.reason) == (P, "queued", "other weights answer now: 01234567")
     assert woken(app) == 1
     finish(tmp_path, job.number, "not better")
     client.post("/setup", json=SETUP)
-    assert len(jobs(tmp_path)) == 1, "once, whatever came of it"
+    assert len(jobs(tmp_path)) == 2, "once, whatever came of it"
 
 
 def test_a_version_of_these_weights_and_one_that_nobody_chose_are_left_alone(
