@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import socket
@@ -135,6 +136,12 @@ class Log(gunicorn.glogging.Logger):  # type: ignore[misc]
         self.error_log.propagate = True
         self.error_log.handlers = []
         self.access_log.handlers = []
+        self.error_log.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """At every end gunicorn finds its socket closed already, by uvloop, and says that this is an error."""
+    return not record.getMessage().startswith("Error while closing socket")
 
 
 def _forget(_server: Any, worker: Any) -> None:

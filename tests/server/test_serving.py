@@ -56,6 +56,8 @@ def test_it_starts_answers_and_stops_within_ten_seconds(tmp_path: Path) -> None:
         assert client.get("/health").json()["status"] == "UP"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert "closing socket" not in process.stderr.read(), "an end is no error"
 
 
 def test_a_click_that_is_being_answered_gets_its_answer_before_the_end(tmp_path: Path) -> None:
