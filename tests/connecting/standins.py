@@ -9,7 +9,7 @@ from tests.labelstudio.standins import picture
 
 STUDIO, BACKEND = "http://studio:8080", "http://127.0.0.1:9090"
 TOKEN, USER, PASSWORD = "f00d" * 10, "annotators", "pass-the-word"
-VERSION = "edgesam-c08a3727"
+VERSION = "edgesam-b7eba15d"
 IMAGE = '<Image name="image" value="$image"/>'
 CLICK = '<KeyPointLabels name="click" toName="image" smart="true"><Label value="Cat"/></KeyPointLabels>'
 BRUSH = '<BrushLabels name="mask" toName="image" smart="false"><Label value="Cat"/></BrushLabels>'
