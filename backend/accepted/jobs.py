@@ -140,6 +140,7 @@ def count_by_state(folder: Path) -> dict[State, int]:
 
 
 def _waiting(connection: sqlite3.Connection, project: str, reason: str) -> Job:
+    """The job of the project that waits, or a new one. No region is new from here on."""
     connection.execute("UPDATE annotation SET fresh = 0 WHERE project = ? AND fresh > 0", (project,))
     waiting = connection.execute(
         "SELECT * FROM job WHERE project = ? AND state = 'queued' ORDER BY number", (project,)

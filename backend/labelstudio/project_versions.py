@@ -50,6 +50,7 @@ class ProjectVersions:
         """By project: what was loaded last, whose files are there still. To load it again takes a second."""
         self._unusable: dict[tuple[str, str, str], float] = {}
         self._foreign: set[tuple[str, str, str]] = set()
+        """Learned from other weights, and told so."""
         self._on_their_way: set[tuple[str, str, str]] = set()
         self._changing = threading.Lock()
         self._turn = threading.Lock()
