@@ -36,11 +36,12 @@ def versions_command(
     with told():
         shown = [_history(folder, project)] if project else histories(folder)
     base = _base(settings)
+    whys = {history.project: unused(history, base) for history in shown}
     names = [version.name for history in shown for version in history.versions]
     name = Column("version", no_wrap=True, min_width=max(map(len, names), default=0))
     table = Table("project", name, "made", "box / 1 / 2 / 3 clicks, mIoU", "in general", "better", "serves")
     for history in shown:
-        why = unused(history, base)
+        why = whys[history.project]
         for one in history.versions:
             figures = change(one, "project"), change(one, "general")
             better = "yes" if one.promoted else ""
@@ -57,19 +58,17 @@ def versions_command(
     for history in shown:
         for job in history.jobs[:1]:
             typer.echo(f"project {history.number}, job {job.number}: {job.state}{job.told and f', {job.told}'}")
-        answering = None if unused(history, base) else history.serving
+        answering = None if whys[history.project] else history.serving
         if settings.edgesam_proposals and (good := proposes(folder, history.project, answering, base)):
             typer.echo(f"project {history.number} proposes: {good}")
 
 
 def _base(settings: Settings) -> str | None:
-    """The first eight digits of the hash of the weights that the settings name; None where they are not here."""
-    from backend.labelstudio.configured import weights_of
-    from backend.segmentation.weights import WeightsError, is_here
+    """The first eight digits of the hash of the weights that the settings name; None where there are none."""
+    from backend.segmentation.weights import WeightsError, hash_of
 
     with suppress(WeightsError):
-        if is_here(settings.edgesam_weights, settings.model_dir):
-            return weights_of(settings).sha256[:8]
+        return hash_of(settings.edgesam_weights)[:8]
     return None
 
 

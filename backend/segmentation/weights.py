@@ -8,7 +8,7 @@ from pathlib import Path
 from backend.segmentation.checkpoints import Kind, WeightsError, contents_of, said_in, sha256_of
 from backend.segmentation.download import PackageMember, Progress, RemoteFile, fetched, is_whole
 
-__all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights", "is_here"]
+__all__ = ["REGISTRY", "Published", "WeightsError", "WeightsFile", "find_weights", "hash_of", "is_here"]
 
 ASSETS = Path(__file__).resolve().parents[2] / "model_assets"
 """Weights that come with the project."""
@@ -149,17 +149,19 @@ def find_weights(
     """
     if name_or_path in REGISTRY:
         return _published(REGISTRY[name_or_path], folder, accept_licence, progress)
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
-        known = ", ".join(REGISTRY)
-        raise WeightsError(f"no weights {name_or_path!r}: give one of {known}, or the path of a file that exists")
-    return _own(path)
+    return _own(_given(name_or_path))
 
 
 def is_here(name_or_path: str, folder: Path) -> bool:
     """Whether `find_weights` would find these without downloading them; so it is for all that is never downloaded."""
     published = REGISTRY.get(name_or_path)
     return published is None or not published.file.addresses or is_whole(folder / published.file.name, published.file)
+
+
+def hash_of(name_or_path: str) -> str:
+    """The SHA-256 of weights of this name, downloaded or not, or of the file at this path. Raises WeightsError."""
+    published = REGISTRY.get(name_or_path)
+    return published.file.sha256 if published else sha256_of(_given(name_or_path))
 
 
 def named_as_base(weights: WeightsFile) -> dict[str, str]:
@@ -193,6 +195,15 @@ def can_learn(weights: WeightsFile) -> bool:
 def replaced_encoder(weights: WeightsFile) -> str | None:
     """The hash of the base's encoder where a fine-tuned file has one of its own, else None. Raises WeightsError."""
     return said_in(weights.path).get(BASE_ENCODER)
+
+
+def _given(path: str) -> Path:
+    """The file at this path. Raises WeightsError where there is none."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        known = ", ".join(REGISTRY)
+        raise WeightsError(f"no weights {path!r}: give one of {known}, or the path of a file that exists")
+    return file
 
 
 def _published(weights: Published, folder: Path, accept_licence: bool, progress: Progress | None) -> WeightsFile:

@@ -37,7 +37,7 @@ async def ready(request: Request) -> Response:
     return reply({"status": "READY", "model_version": engine.version, "engine": engine.identity})
 
 
-@router.get("/metrics")
+@router.api_route("/metrics", methods=GET_OR_HEAD)
 async def prometheus(request: Request) -> Response:
     """For Prometheus."""
     return Response(await run_sync(_measured, services_in(request)), media_type=CONTENT_TYPE_LATEST)
@@ -51,7 +51,7 @@ def _measured(services: Services) -> bytes:
     return metrics.exposition() + learning_exposition(services.settings.model_dir)
 
 
-@router.get("/learning")
+@router.api_route("/learning", methods=GET_OR_HEAD)
 async def learning(request: Request) -> Response:
     """For people: what was learned for each project, and what the jobs say."""
     services = services_in(request)
@@ -62,7 +62,7 @@ async def learning(request: Request) -> Response:
     return HTMLResponse(await run_sync(partial(_read, show), limiter=services.chores))
 
 
-@router.get("/learning/{project}/{number}")
+@router.api_route("/learning/{project}/{number}", methods=GET_OR_HEAD)
 async def report(request: Request, project: str, number: str) -> Response:
     """For people: the page about a version. It shows the project's pictures, so it wants a password."""
     services = services_in(request)

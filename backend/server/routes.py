@@ -206,7 +206,7 @@ def _queued(services: Services, job: int | None) -> Response:
     return reply({"status": "ok", "job": None if job is None else str(job)}, 201)
 
 
-@router.get("/versions")
+@router.api_route("/versions", methods=GET_OR_HEAD)
 async def versions(request: Request) -> Response:
     """The versions that can answer: the base, and those of all projects, since Label Studio does not say which asks."""
     services = services_in(request)

@@ -29,7 +29,7 @@ def learned(tmp_path, monkeypatch):
     served when the second and third were made."""
     monkeypatch.setenv("MODEL_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("EDGESAM_WEIGHTS", "mobile_sam")  # which are not here
+    monkeypatch.setenv("EDGESAM_WEIGHTS", "/no/file")  # whose hash nobody knows
     for key, number, promoted in ((KEY, 1, True), (KEY, 2, False), (KEY, 3, True), ("27.5", 1, True)):
         name = f"edgesam-c168a5b0-p27-v{number}"
         metrics = {
@@ -91,7 +91,11 @@ def test_a_version_whose_file_is_gone_does_not_serve(learned):
 
 @pytest.mark.parametrize(
     ("weights", "serves", "base"),
-    [("edgesam", "no: it was learned from other weights than those that answer now", "yes"), ("/no/file", "yes", "")],
+    [
+        ("edgesam", "no: it was learned from other weights than those that answer now", "yes"),
+        ("mobile_sam", "no: it was learned from other weights than those that answer now", "yes"),  # not downloaded
+        ("/no/file", "yes", ""),
+    ],
 )
 def test_a_version_of_other_weights_does_not_serve(weights, serves, base, monkeypatch):
     monkeypatch.setenv("EDGESAM_WEIGHTS", weights)

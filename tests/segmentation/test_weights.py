@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from backend.segmentation import weights
 from backend.segmentation.checkpoints import sha256_of
-from backend.segmentation.weights import ASSETS, REGISTRY, WeightsError, WeightsFile, find_weights, is_here
+from backend.segmentation.weights import ASSETS, REGISTRY, WeightsError, WeightsFile, find_weights, hash_of, is_here
 
 EDGESAM = {"image_encoder.fuse_stage2.weight": torch.ones(2, 3)}
 
@@ -73,6 +73,12 @@ def test_what_is_here_needs_no_download(tmp_path, mobile_sam, no_downloads):
     assert is_here("mobile_sam", tmp_path)
     target.write_bytes(bytes(target.stat().st_size))
     assert not is_here("mobile_sam", tmp_path)
+
+
+def test_a_hash_needs_no_download(tmp_path, mobile_sam, no_downloads):
+    assert hash_of("mobile_sam") == hash_of(str(mobile_sam.path)) == mobile_sam.sha256
+    with pytest.raises(WeightsError, match="no weights '/no/file'"):
+        hash_of("/no/file")
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(tmp_path):

@@ -44,7 +44,7 @@ def test_health_is_up(client: TestClient, path: str) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "UP", "model_class": "EdgeSAMBackend"})
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready"])
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/versions", "/metrics", "/learning"])
 def test_monitors_may_ask_with_head(client: TestClient, path: str) -> None:
     answer = client.head(path)
     assert (answer.status_code, answer.content) == (200, b"")
