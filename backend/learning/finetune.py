@@ -40,7 +40,7 @@ OBJECTS = 4
 """Objects to a step, all of one picture, since seeing a picture costs more than asking: many small steps learn more in
 the same minutes than few large ones."""
 GENERAL_WEIGHT = 2.0
-"""How much it counts that the student stays as it was on a general picture, in a step that shows one."""
+"""How much it counts that the student stays as it was on a general picture, in each step."""
 BOX_SHARE = 0.4
 VARIED_SHARE = 0.75
 """How often a picture is seen anew instead of as it is, where the encoder learns."""
@@ -68,16 +68,14 @@ def finetune(
     training: Sequence[Example],
     validation: Sequence[Example],
     general: Sequence[Example],
-    general_share: float,
     minutes: float,
     say: Callable[[str], None],
     seed: int = 0,
 ) -> Tuned:
     """Trains a copy of the model for at most so many minutes, its checks included.
 
-    validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are, if any;
-    general_share: the share of the steps that show one, which costs as much as the project's. Raises DataError where no
-    mask is large enough to be asked for.
+    validation: pictures to choose the best state by. general: pictures whose answers are to stay as they are, if any.
+    Raises DataError where no mask is large enough to be asked for.
     """
     training, general = (
         [one for one in side if _shares(one, low_res_labels(one)).any()] for side in (training, general)
@@ -98,7 +96,7 @@ def finetune(
         rate = RATE * min(1.0, (run.steps + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share))
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        _step(run, training, general if run.random.random() < general_share else [])
+        _step(run, training, general)
 
 
 def _told(row: Mapping[str, float], minutes: float) -> str:

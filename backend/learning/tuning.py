@@ -48,9 +48,6 @@ BEARABLE_LOSS = 0.5 * MOST_LOSS
 SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)
 """How far to go towards what was learned, tried in this order."""
 
-LEAST_STEADIED = 0.25
-"""Share of the steps that show a general picture too, where any looks like the project's; more where more do."""
-
 SHARE_OF_TRAINING = 0.8
 """Of the minutes; the rest is for the verdict."""
 
@@ -91,8 +88,7 @@ def tuned(
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
     familiar = familiar_with([example.embedding for example in training], everyday_pictures(engine))
     near = [example for example in general[::2] if familiar.holds(example.embedding)]
-    steadied = _steadied(len(near), len(general[::2]))
-    found = finetune(model, training, validation, near, steadied, SHARE_OF_TRAINING * minutes, say)
+    found = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
     bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
     learned, share = _bearable(model, found.learned, near, bearable)
     say(f"{share:.0%} of what was learned, since {len(near)} of {len(general[::2])} general pictures look alike")
@@ -120,11 +116,6 @@ def everyday_pictures(engine: Engine) -> list[Embedding]:
     """What does not look like a project, as this engine's encoder sees it."""
     pictures = (np.asarray(Image.open(file)) for file in sorted(EVERYDAY.glob("*.jpg")))
     return [encode(engine, pixels, Frame.of(pixels)) for pixels in pictures]
-
-
-def _steadied(near: int, of: int) -> float:
-    """The share of steps that show a general picture, where so many of them look like the project's."""
-    return max(LEAST_STEADIED, near / of) if near else 0.0
 
 
 def _bearable(

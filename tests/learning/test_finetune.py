@@ -76,7 +76,7 @@ def test_masks_that_are_all_too_small_are_said_plainly(model: SegmentationModel)
     speck.labels[:] = 0
     speck.labels[0, :2] = 1
     with pytest.raises(DataError, match="too small"):
-        finetune(model, [speck], [picture(1)], [], 0.0, 1.0, lambda _: None)
+        finetune(model, [speck], [picture(1)], [], 1.0, lambda _: None)
 
 
 def test_a_step_asks_for_some_of_a_pictures_objects_each_once() -> None:
@@ -120,7 +120,7 @@ def test_the_decoder_and_the_encoder_learn_and_the_model_given_stays(
     few_steps(monkeypatch)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[str] = []
-    found = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 1.0, 0.1, told.append)
+    found = finetune(model, [picture(1), picture(2)], [picture(3, objects=1)], [picture(4)], 0.1, told.append)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     changed = {name for name, value in found.learned.items() if not value.equal(before[name])}
     assert not any("iou_prediction_head" in name for name in changed)
@@ -129,19 +129,6 @@ def test_the_decoder_and_the_encoder_learn_and_the_model_given_stays(
     assert steps[-1] > 1
     assert {"minutes", "loss", "box", "click1", "click2", "click3"} <= found.curve[-1].keys()
     assert len(told) == len(found.curve)
-
-
-@pytest.mark.parametrize(("share", "shown"), [(0.0, 0), (1.0, 41), (0.25, 8)])
-def test_general_pictures_are_shown_in_a_share_of_the_steps(
-    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch, share: float, shown: int
-) -> None:
-    few_steps(monkeypatch)
-    steps: list[int] = []
-    monkeypatch.setattr(finetuning, "_step", lambda _r, _t, general: steps.append(len(general)))
-    checked = dict.fromkeys((*finetuning.TITLES, "minutes", "steps"), 0.0)
-    monkeypatch.setattr(finetuning, "_check", lambda run, *_: run.curve.append(checked))
-    finetune(model, [picture(1)], [picture(3)], [picture(4)], share, 0.7, lambda _: None)
-    assert (sum(steps), len(steps)) == (shown, 41)
 
 
 def test_a_step_changes_what_learns_and_nothing_else(model: SegmentationModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,16 +61,8 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
     seen: dict[str, Sequence[Example]] = {}
     own = model.mask_decoder.state_dict()["mask_tokens.weight"]
 
-    def finetune(
-        _m: object,
-        training: list[Example],
-        validation: list[Example],
-        steadying: list[Example],
-        often: float,
-        *_: object,
-    ):  # type: ignore[no-untyped-def]
+    def finetune(_m: object, training: list[Example], validation: list[Example], steadying: list[Example], *_: object):  # type: ignore[no-untyped-def]
         seen.update(training=training, validation=validation, steadying=steadying)
-        assert often == 1.0  # as often as they look like the project
         return Tuned(learned_by_one(model), [])
 
     def judged(learned: dict[str, Tensor], near: list[Example]) -> Figures:
@@ -96,13 +88,6 @@ def test_a_version_goes_as_far_as_the_general_pictures_allow(
     assert (seen["steadying"], seen["judging"]) == (general[::2], general[1::2])
     assert outcome.familiar.holds(examples[0].embedding)
     assert not outcome.familiar.holds(elsewhere)
-
-
-@pytest.mark.parametrize(("near", "share"), [(0, 0.0), (1, 0.25), (3, 0.75), (4, 1.0)])
-def test_general_pictures_are_shown_as_often_as_they_look_like_the_project_and_at_least_now_and_then(
-    near: int, share: float
-) -> None:
-    assert tuning._steadied(near, 4) == share
 
 
 def test_nothing_is_taken_back_for_pictures_on_which_the_base_answers(
