@@ -45,7 +45,10 @@ BOX_SHARE = 0.4
 VARIED_SHARE = 0.75
 """How often a picture is seen anew instead of as it is, where the encoder learns."""
 CHECKS = 6
-"""How often the averaged decoder is judged; the best one counts."""
+"""How often the average of what learns is judged."""
+NOISE = 1.0
+"""Points that an earlier average must be better than the last one, to count instead: so few objects judge that chance
+would often choose one that has learned for two of eight minutes."""
 CHECKED_PICTURES, CHECKED_OBJECTS = 16, 24
 SMALLEST = 12
 """Objects below so many cells of the low-res grid are not prompted for."""
@@ -56,8 +59,8 @@ Curve = list[dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The weights that were best on the validation pictures, and how it got there: one row a check, with minutes,
-    steps, loss, box, click1, click2 and click3 (mean IoU in percent)."""
+    """The last weights, or earlier ones that were clearly better on the validation pictures, and how it got there: one
+    row a check, with minutes, steps, loss, box, click1, click2 and click3 (mean IoU in percent)."""
 
     learned: State
     curve: Curve
@@ -89,10 +92,10 @@ def finetune(
         elapsed = (time.monotonic() - started) / 60
         share = elapsed / minutes
         if share >= len(run.curve) / CHECKS or share >= 1:
-            _check(run, checked, elapsed)
+            _check(run, checked, elapsed, last=share >= 1)
             say(_told(run.curve[-1], minutes))
             if share >= 1:
-                return Tuned(run.best, run.curve)
+                return Tuned(run.chosen, run.curve)
         rate = RATE * min(1.0, (run.steps + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share))
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group["share"]
@@ -108,15 +111,15 @@ def _told(row: Mapping[str, float], minutes: float) -> str:
 @dataclass(slots=True)
 class _Run:
     """A fine-tuning under way. random: chance of what is drawn; generator: of where annotators click, on the device.
-    average: of what learns; best: the average that was judged best, with its figure."""
+    average: of what learns; chosen: the average that counts so far, with its figure."""
 
     student: Student
     base: Decode
     optimizer: torch.optim.Optimizer
     random: np.random.Generator
     generator: Generator
-    best: State
-    best_figure: float = -math.inf
+    chosen: State
+    chosen_figure: float = -math.inf
     steps: int = 0
     average: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
@@ -129,8 +132,8 @@ def _begun(model: SegmentationModel, seed: int) -> _Run:
     return _Run(student, decoder_of(model), student.optimizer(), random, generator, student.state())
 
 
-def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
-    """Judge the average, and remember it if it is the best so far."""
+def _check(run: _Run, checked: Sequence[Example], minutes: float, last: bool) -> None:
+    """Judge the average, and remember it if it is the best so far; the last one unless it is clearly worse."""
     learning = {name: value.clone() for name, value in run.student.learning.state_dict().items()}
     if run.average:
         run.student.learning.load_state_dict(run.average)
@@ -138,8 +141,8 @@ def _check(run: _Run, checked: Sequence[Example], minutes: float) -> None:
     loss = {"loss": float(np.mean(run.losses))} if run.losses else {}
     run.curve.append({"minutes": minutes, "steps": float(run.steps), **loss, **figures})
     run.losses.clear()
-    if overall(figures) > run.best_figure:
-        run.best, run.best_figure = run.student.state(), overall(figures)
+    if overall(figures) > run.chosen_figure - (NOISE if last else 0.0):
+        run.chosen, run.chosen_figure = run.student.state(), overall(figures)
     run.student.learning.load_state_dict(learning)
 
 

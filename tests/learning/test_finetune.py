@@ -131,6 +131,22 @@ def test_the_decoder_and_the_encoder_learn_and_the_model_given_stays(
     assert len(told) == len(found.curve)
 
 
+@pytest.mark.parametrize(
+    ("figure", "last", "chosen"), [(60.1, False, 1), (59.5, False, 0), (59.5, True, 1), (58.0, True, 0)]
+)
+def test_the_last_average_counts_unless_an_earlier_one_is_clearly_better(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch, figure: float, last: bool, chosen: int
+) -> None:
+    run = finetuning._begun(model, 0)
+    figures = iter([60.0, figure])
+    monkeypatch.setattr(finetuning, "judged", lambda *_: dict.fromkeys(finetuning.TITLES, next(figures)))
+    tokens = run.student.model.mask_decoder.mask_tokens.weight
+    for number in range(2):
+        tokens.data.fill_(number)
+        finetuning._check(run, [], 0.0, last and number == 1)
+    assert (run.chosen["mask_decoder.mask_tokens.weight"] == chosen).all()
+
+
 def test_a_step_changes_what_learns_and_nothing_else(model: SegmentationModel, monkeypatch: pytest.MonkeyPatch) -> None:
     few_steps(monkeypatch)
     run = finetuning._begun(model, 0)
