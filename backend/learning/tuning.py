@@ -43,7 +43,7 @@ MOST_JUDGED = 32
 """Validation pictures that the verdict looks at."""
 
 BEARABLE_LOSS = 0.5 * MOST_LOSS
-"""Points that may be lost on the general pictures that steer: the gate looks at others."""
+"""Points that may be lost on all general pictures: the gate looks at half of them."""
 
 SHARES = (1.0, 0.7, 0.5, 0.35, 0.2)
 """How far to go towards what was learned, tried in this order."""
@@ -78,8 +78,8 @@ def tuned(
 
     engine: encodes the general pictures. serving: the version that answers the project now, if it is one. Learning
     begins with `model`, the base, each time, and with all examples: what one version forgot the next one need not. Half
-    of the general pictures steady the training, where the version will answer on them; the other half judge it. Raises
-    ValueError for fewer examples.
+    of the general pictures steady the training, where the version will answer on them; the other half judge it, and
+    both say how far to go towards what was learned. Raises ValueError for fewer examples.
     """
     if (pictures := len({example.key for example in examples})) < 2:
         raise ValueError(f"{pictures} pictures with masks: two are the least, one to learn from and one to judge by")
@@ -87,11 +87,11 @@ def tuned(
     training, validation = split(examples)
     general = [example_of(engine, sample) for sample in samples_of(GENERAL)]
     familiar = familiar_with([example.embedding for example in training], everyday_pictures(engine))
-    near = [example for example in general[::2] if familiar.holds(example.embedding)]
-    found = finetune(model, training, validation, near, SHARE_OF_TRAINING * minutes, say)
-    bearable = BEARABLE_LOSS * len(general[::2]) / max(len(near), 1)
-    learned, share = _bearable(model, found.learned, near, bearable)
-    say(f"{share:.0%} of what was learned, since {len(near)} of {len(general[::2])} general pictures look alike")
+    near = [example for example in general if familiar.holds(example.embedding)]
+    steadying = [example for example in general[::2] if familiar.holds(example.embedding)]
+    found = finetune(model, training, validation, steadying, SHARE_OF_TRAINING * minutes, say)
+    learned, share = _bearable(model, found.learned, near, BEARABLE_LOSS * len(general) / max(len(near), 1))
+    say(f"{share:.0%} of what was learned, since {len(near)} of {len(general)} general pictures look alike")
     say(f"comparing on {len(validation[:MOST_JUDGED])} pictures of the project and {len(general[1::2])} general ones")
     verdict = compared(
         version_answers(model, serving),
